@@ -1,0 +1,124 @@
+"""What the model sees of a text, and where each character of it came from.
+
+Both training and inference pass every text through :func:`normalise`, so a text is
+never read one way while learning and another way while serving.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from opencc import OpenCC
+
+T = TypeVar("T")
+# Runs of one punctuation mark beyond this many carry no further meaning.
+MAX_PUNCTUATION_RUN = 3
+_INVISIBLE = frozenset("\u00ad\u034f\u061c\u180e\ufeff") | {
+    chr(c) for c in (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10))
+}
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]")
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+@dataclass(frozen=True, slots=True)
+class NormalisedText:
+    """A text as the model reads it.
+
+    ``origin[i]`` is the index in ``source`` of the character that gave ``text[i]``, so a
+    span found in ``text`` can be shown in the caller's own words.
+    """
+
+    source: str
+    text: str
+    origin: tuple[int, ...]
+
+    def source_span(self, start: int, end: int) -> tuple[int, int]:
+        """Half-open span of ``source`` behind the half-open span ``start, end`` of ``text``."""
+        if not 0 <= start < end <= len(self.text):
+            raise ValueError(f"span {start}:{end} lies outside a text of {len(self.text)} characters")
+        stop = self.origin[end] if end < len(self.origin) else len(self.source)
+        return self.origin[start], max(stop, self.origin[end - 1] + 1)
+
+
+@functools.cache
+def _simplifier() -> OpenCC:
+    # "t2s" maps characters only; wording that differs by region stays as written.
+    return OpenCC("t2s")
+
+
+def simplify(text: str) -> str:
+    """Traditional characters to simplified ones, one for one, so offsets stay valid."""
+    converter = _simplifier()
+    converted = converter.convert(text)
+    if len(converted) == len(text):
+        return str(converted)
+    parts = (converter.convert(character) for character in text)
+    return "".join(new if len(new) == 1 else old for old, new in zip(text, parts, strict=True))
+
+
+def _clusters(text: str) -> list[tuple[int, str]]:
+    """Base characters with the combining marks that follow them, with their offsets."""
+    clusters: list[tuple[int, str]] = []
+    for index, character in enumerate(text):
+        if clusters and unicodedata.combining(character):
+            start, cluster = clusters[-1]
+            clusters[-1] = (start, cluster + character)
+        else:
+            clusters.append((index, character))
+    return clusters
+
+
+def normalise(source: str) -> NormalisedText:
+    """Fold width, script, invisible characters, white space and punctuation runs.
+
+    NFKC (Unicode annex 15) character by character; zero-width and control characters go,
+    white space becomes one space, lone surrogates become U+FFFD, traditional characters
+    become simplified, a run of one punctuation mark is cut to ``MAX_PUNCTUATION_RUN``.
+    """
+    characters: list[str] = []
+    origin: list[int] = []
+    run = 0
+    for index, cluster in _clusters(source):
+        for character in unicodedata.normalize("NFKC", cluster):
+            category = unicodedata.category(character)
+            if category == "Cs":
+                character, category = "\ufffd", "So"
+            if character.isspace():
+                character = " "
+            elif character in _INVISIBLE or category in ("Cc", "Cf"):
+                continue
+            if character == " " and (not characters or characters[-1] == " "):
+                continue
+            same = bool(characters) and characters[-1] == character
+            run = run + 1 if same else 1
+            if run > MAX_PUNCTUATION_RUN and category[0] in "PS":
+                continue
+            characters.append(character)
+            origin.append(index)
+    while characters and characters[-1] == " ":
+        characters.pop()
+        origin.pop()
+    return NormalisedText(source, simplify("".join(characters)), tuple(origin))
+
+
+def han_share(text: str) -> float:
+    """Share of Chinese characters among the letters of ``text``; 0 where there is no letter."""
+    letters = len(_LETTER.findall(text))
+    return len(_HAN.findall(text)) / letters if letters else 0.0
+
+
+def head_and_tail(tokens: Sequence[T], limit: int, head_share: float = 0.5) -> list[T]:
+    """At most ``limit`` tokens: the beginning and the end.
+
+    A complaint opens with what happened and closes with what is asked for; the middle is
+    what can best be missed (Sun et al. 2019, "How to fine-tune BERT for text classification").
+    """
+    if len(tokens) <= limit:
+        return list(tokens)
+    head = int(limit * head_share)
+    return [*tokens[:head], *tokens[len(tokens) - (limit - head) :]]
