@@ -129,8 +129,13 @@ AutoConfig.register("kesu", ComplaintConfig)
 AutoModel.register(ComplaintConfig, ComplaintModel)
 
 
-def build(base: str, taxonomy: Taxonomy, *, head_dropout: float = 0.1, attention_dropout: float = 0.0) -> ComplaintModel:
+def build(
+    base: str, taxonomy: Taxonomy, *, head_dropout: float = 0.1, attention_dropout: float = 0.0, layers: int = 0
+) -> ComplaintModel:
     """A model on the encoder ``base`` (folder or hub name) with fresh heads for ``taxonomy``.
+
+    ``layers`` above 0 keeps only so many encoder layers, evenly spaced with the last among them
+    (Sajjad et al. 2020): the start of a smaller student.
 
     Where ``base`` is itself a kesu model its encoder and queries are kept, and so are the heads'
     units of every label that the taxonomy still has (warm start).
@@ -142,12 +147,24 @@ def build(base: str, taxonomy: Taxonomy, *, head_dropout: float = 0.1, attention
     else:
         old, encoder = None, AutoModel.from_pretrained(base, add_pooling_layer=False, dtype=torch.float32)
     encoder.config.attention_probs_dropout_prob = attention_dropout
+    if layers:
+        _keep_layers(encoder, layers)
     fresh = ComplaintModel(ComplaintConfig.for_taxonomy(encoder.config, taxonomy, head_dropout=head_dropout))
     fresh.encoder.load_state_dict(encoder.state_dict(), strict=True)
     if old is not None:
         fresh.standardise.load_state_dict(old.standardise.state_dict())
         _copy_known_units(old, fresh)
     return fresh
+
+
+def _keep_layers(encoder: PreTrainedModel, layers: int) -> None:
+    """Drop all but ``layers`` of the encoder's layers; raises ValueError when it has fewer."""
+    depth = len(encoder.encoder.layer)
+    if layers > depth:
+        raise ValueError(f"the encoder has {depth} layers, {layers} cannot be kept")
+    kept = [(i + 1) * depth // layers - 1 for i in range(layers)]
+    encoder.encoder.layer = nn.ModuleList(encoder.encoder.layer[i] for i in kept)
+    encoder.config.num_hidden_layers = layers
 
 
 def _copy_known_units(old: ComplaintModel, fresh: ComplaintModel) -> None:

@@ -21,7 +21,7 @@ MAX_PUNCTUATION_RUN = 3
 _INVISIBLE = frozenset("\u00ad\u034f\u061c\u180e\ufeff") | {
     chr(c) for c in (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10))
 }
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]")
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af]")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -41,8 +41,13 @@ class NormalisedText:
         """Half-open span of ``source`` behind the half-open span ``start, end`` of ``text``."""
         if not 0 <= start < end <= len(self.text):
             raise ValueError(f"span {start}:{end} lies outside a text of {len(self.text)} characters")
-        stop = self.origin[end] if end < len(self.origin) else len(self.source)
-        return self.origin[start], max(stop, self.origin[end - 1] + 1)
+        stop = look = self.origin[end - 1] + 1
+        # Marks that were folded into the last character belong to it.
+        while look < len(self.source) and _JOINS[self.source[look]]:
+            look += 1
+            if _continues(self.source[look - 1]):
+                stop = look
+        return self.origin[start], stop
 
 
 @functools.cache
@@ -55,17 +60,56 @@ def simplify(text: str) -> str:
     """Traditional characters to simplified ones, one for one, so offsets stay valid."""
     converter = _simplifier()
     converted = converter.convert(text)
+    if converted == text:
+        return text
+    converted = converter.convert(converted)  # a few characters take two steps (U+85B4)
     if len(converted) == len(text):
         return str(converted)
     parts = (converter.convert(character) for character in text)
     return "".join(new if len(new) == 1 else old for old, new in zip(text, parts, strict=True))
 
 
+def _visible(character: str) -> str:
+    """The character, U+FFFD for a lone surrogate, nothing for what is never seen."""
+    category = unicodedata.category(character)
+    if category == "Cs":
+        return "\ufffd"
+    if character in _INVISIBLE or (category in ("Cc", "Cf") and not character.isspace()):
+        return ""
+    return character
+
+
+def _continues(character: str) -> bool:
+    """Whether the character joins the one before it: combining marks, half-width kana voicing marks."""
+    return bool(unicodedata.combining(character)) or character in "\uff9e\uff9f"
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _fold(cluster: str) -> tuple[tuple[str, bool], ...]:
+    """Characters of a cluster after NFKC, and for each whether it is a mark whose runs are cut."""
+    seen = "".join(map(_visible, cluster))
+    spaced = (" " if character.isspace() else character for character in unicodedata.normalize("NFKC", seen))
+    return tuple((c, unicodedata.category(c)[0] in "PS") for character in spaced for c in _visible(character))
+
+
+class _Joins(dict[str, bool]):
+    """Memory of which characters never stand alone: they are invisible or continue the one before."""
+
+    def __missing__(self, character: str) -> bool:
+        answer = self[character] = _continues(character) or not _visible(character)
+        return answer
+
+
+_JOINS = _Joins()
+
+
 def _clusters(text: str) -> list[tuple[int, str]]:
-    """Base characters with the combining marks that follow them, with their offsets."""
+    """Base characters with the marks (and invisible characters) that follow them, with the offsets of the bases."""
+    if not any(map(_JOINS.__getitem__, text)):  # as nearly every text
+        return list(enumerate(text))
     clusters: list[tuple[int, str]] = []
     for index, character in enumerate(text):
-        if clusters and unicodedata.combining(character):
+        if clusters and _JOINS[character]:
             start, cluster = clusters[-1]
             clusters[-1] = (start, cluster + character)
         else:
@@ -79,37 +123,36 @@ def normalise(source: str) -> NormalisedText:
     NFKC (Unicode annex 15) character by character; zero-width and control characters go,
     white space becomes one space, lone surrogates become U+FFFD, traditional characters
     become simplified, a run of one punctuation mark is cut to ``MAX_PUNCTUATION_RUN``.
+    Any string is accepted; normalising a normalised text changes nothing.
     """
     characters: list[str] = []
     origin: list[int] = []
-    run = 0
+    last, run = " ", 0  # as if a space stood before the text, so that it never begins with one
     for index, cluster in _clusters(source):
-        for character in unicodedata.normalize("NFKC", cluster):
-            category = unicodedata.category(character)
-            if category == "Cs":
-                character, category = "\ufffd", "So"
-            if character.isspace():
-                character = " "
-            elif character in _INVISIBLE or category in ("Cc", "Cf"):
-                continue
-            if character == " " and (not characters or characters[-1] == " "):
-                continue
-            same = bool(characters) and characters[-1] == character
-            run = run + 1 if same else 1
-            if run > MAX_PUNCTUATION_RUN and category[0] in "PS":
-                continue
+        for character, is_mark in _fold(cluster):
+            if character != last:
+                last, run = character, 1
+            else:
+                run += 1
+                if character == " " or (is_mark and run > MAX_PUNCTUATION_RUN):
+                    continue
             characters.append(character)
             origin.append(index)
-    while characters and characters[-1] == " ":
+    if characters and characters[-1] == " ":
         characters.pop()
         origin.pop()
     return NormalisedText(source, simplify("".join(characters)), tuple(origin))
 
 
+def han_count(text: str) -> int:
+    """Number of Chinese characters in ``text``."""
+    return len(_HAN.findall(text))
+
+
 def han_share(text: str) -> float:
     """Share of Chinese characters among the letters of ``text``; 0 where there is no letter."""
     letters = len(_LETTER.findall(text))
-    return len(_HAN.findall(text)) / letters if letters else 0.0
+    return han_count(text) / letters if letters else 0.0
 
 
 def head_and_tail(tokens: Sequence[T], limit: int, head_share: float = 0.5) -> list[T]:

@@ -5,12 +5,13 @@ Gururangan et al. 2020, "Don't stop pretraining"; Cui et al. 2019, whole-word ma
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import math
 import random
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jieba
@@ -20,14 +21,49 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast, get_linear_schedule_with_warmup
 
-from model.text import head_and_tail, normalise
+from model.errors import InvalidInput
+from model.text import normalise
+from model.tokeniser import Tokeniser
 from training.batches import TokenBudgetBatchSampler
 from training.dropout import use_pooled_dropout
 
 IGNORED = -100
+_SAVE_EVERY, _LOG_EVERY = 500, 50
 
 
-def word_ids(text: str, offsets: list[tuple[int, int]]) -> list[int]:
+@dataclass(frozen=True)
+class AdaptSettings:
+    """How to adapt: ``rate`` is the share of words masked, ``batch_tokens`` the padded tokens of a step."""
+
+    epochs: float = 2.0
+    learning_rate: float = 4e-4
+    rate: float = 0.2
+    batch_tokens: int = 2048
+    max_tokens: int = 160
+    warmup_share: float = 0.06
+    seed: int = 0
+
+
+def read_texts(paths: Sequence[Path]) -> list[str]:
+    """Texts of JSONL files (plain or ``.gz``), each once, in order.
+
+    Raises InvalidInput naming file and line for anything but a JSON object with a field text.
+    """
+    texts: dict[str, None] = {}
+    for path in paths:
+        try:
+            with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
+                for number, line in enumerate(lines, 1):
+                    if line.strip():
+                        texts[json.loads(line)["text"]] = None
+        except OSError as error:
+            raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(f"{path}:{number}: expected a JSON object with a field text, in UTF-8") from error
+    return list(texts)
+
+
+def word_numbers(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
     """Which jieba word each token begins in; -1 for a token without characters."""
     owner = np.zeros(len(text) + 1, dtype=np.int64)
     for number, (_, start, end) in enumerate(jieba.tokenize(text)):
@@ -35,18 +71,18 @@ def word_ids(text: str, offsets: list[tuple[int, int]]) -> list[int]:
     return [int(owner[start]) if end > start else -1 for start, end in offsets]
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, text: str, limit: int) -> tuple[list[int], list[int]]:
-    """Token ids with the frame pieces, and the word each belongs to."""
-    text = normalise(text).text
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    pairs = head_and_tail(list(zip(encoded["input_ids"], word_ids(text, encoded["offset_mapping"]), strict=True)), limit - 2)
-    ids = [tokenizer.bos_token_id, *(i for i, _ in pairs), tokenizer.eos_token_id]
-    return ids, [-1, *(w for _, w in pairs), -1]
+def encode(tokeniser: Tokeniser, text: str) -> tuple[list[int], list[int]]:
+    """Framed token ids, and the word each belongs to (-1: none)."""
+    normal = normalise(text).text
+    tokens = tokeniser.encode(normal)
+    return list(tokens.ids), [-1, *word_numbers(normal, tokens.offsets()), -1]
 
 
-def mask_words(ids: list[int], words: list[int], rate: float, mask_id: int, vocabulary: int, rng: random.Random) -> tuple[list[int], list[int]]:
-    """BERT's 80/10/10 corruption applied to whole words; returns inputs and labels."""
-    distinct = sorted({w for w in words if w >= 0})
+def mask_words(
+    ids: Sequence[int], words: Sequence[int], rate: float, mask_id: int, vocabulary: int, rng: random.Random
+) -> tuple[list[int], list[int]]:
+    """Inputs and labels: a share ``rate`` of the words corrupted, 80 % masked, 10 % random, 10 % kept (Devlin 2019)."""
+    distinct = sorted({word for word in words if word >= 0})
     chosen = set(rng.sample(distinct, max(1, round(len(distinct) * rate)))) if distinct else set()
     inputs, labels = list(ids), [IGNORED] * len(ids)
     for position, word in enumerate(words):
@@ -56,60 +92,74 @@ def mask_words(ids: list[int], words: list[int], rate: float, mask_id: int, voca
             if draw < 0.8:
                 inputs[position] = mask_id
             elif draw < 0.9:
-                inputs[position] = rng.randrange(5, vocabulary)
+                inputs[position] = rng.randrange(vocabulary)
     return inputs, labels
 
 
 class MaskedLanguageModel(nn.Module):
-    """BertForMaskedLM that scores the vocabulary at masked positions only: a third of the work saved."""
+    """``BertForMaskedLM`` that scores the vocabulary at masked positions only: a third of the work saved."""
 
     def __init__(self, bert: BertForMaskedLM):
         super().__init__()
         self.bert = bert
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy at the positions of ``labels`` that are not ``IGNORED``; all ``[rows, tokens]``."""
         hidden = self.bert.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         picked = labels != IGNORED
         logits = self.bert.cls(hidden[picked])
         return nn.functional.cross_entropy(logits.float(), labels[picked])
 
 
-def read_texts(paths: list[Path]) -> list[str]:
-    """Texts of JSONL files (plain or gzip), each once."""
-    texts: dict[str, None] = {}
-    for path in paths:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8") as lines:
-            texts.update((json.loads(line)["text"], None) for line in lines if line.strip())
-    return list(texts)
-
-
-def adapt(base: Path, texts: list[str], output: Path, *, epochs: float, rate: float, budget: int, learning_rate: float, limit: int, seed: int, log_every: int = 50) -> None:
-    """Train ``base`` on ``texts`` and save encoder, tokenizer and one log line a report in ``output``."""
-    torch.manual_seed(seed)
-    rng = random.Random(seed)
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    jieba.setLogLevel("WARNING")
-    rows = [encode(tokenizer, text, limit) for text in texts]
-    bert = BertForMaskedLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager", attention_probs_dropout_prob=0.0)
+def _load(base: str) -> tuple[BertForMaskedLM, PreTrainedTokenizerFast]:
+    """A BERT encoder with a language-model head and a tokenizer that has a mask piece."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        bert = BertForMaskedLM.from_pretrained(
+            base, dtype=torch.float32, attn_implementation="eager", attention_probs_dropout_prob=0.0
+        )
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{base}: no BERT encoder can be loaded from it: {str(error).splitlines()[0]}") from error
+    if tokenizer.mask_token_id is None:
+        tokenizer.add_special_tokens({"mask_token": "<mask>"})
+        bert.resize_token_embeddings(len(tokenizer))
     bert.tie_weights()
-    use_pooled_dropout(bert)
+    return bert, tokenizer
+
+
+def adapt(base: str, texts: Sequence[str], output: Path, settings: AdaptSettings) -> None:
+    """Train ``base`` on ``texts``; saves encoder and tokenizer in ``output``, with the loss in ``log.jsonl``.
+
+    Raises InvalidInput when the base is no BERT encoder or there are fewer than two texts.
+    """
+    if len(texts) < 2:
+        raise InvalidInput(f"{len(texts)} texts are too few to adapt to")
+    torch.manual_seed(settings.seed)
+    rng = random.Random(settings.seed)
+    bert, tokenizer = _load(base)
+    jieba.setLogLevel("WARNING")
+    tokeniser = Tokeniser(tokenizer.backend_tokenizer, settings.max_tokens)
+    rows = [encode(tokeniser, text) for text in texts]
+    if not torch.cuda.is_available():
+        use_pooled_dropout(bert)
     network = MaskedLanguageModel(bert).train()
-    decay = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW([{"params": decay, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}], lr=learning_rate, betas=(0.9, 0.98), fused=True)
-    sampler = TokenBudgetBatchSampler([len(ids) for ids, _ in rows], budget, seed=seed)
-    total = math.ceil(len(sampler) * epochs)
-    schedule = get_linear_schedule_with_warmup(optimiser, int(total * 0.06), total)
+    groups = [
+        {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": 0.01},
+        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
+    sampler = TokenBudgetBatchSampler([len(ids) for ids, _ in rows], settings.batch_tokens, seed=settings.seed)
+    total = math.ceil(len(sampler) * settings.epochs)
+    schedule = get_linear_schedule_with_warmup(optimiser, int(total * settings.warmup_share), total)
     output.mkdir(parents=True, exist_ok=True)
     step, losses, started = 0, [], time.monotonic()
-    with (output / "log.jsonl").open("w") as log:
+    with (output / "log.jsonl").open("w", encoding="utf-8") as log:
         while step < total:
-            sampler.set_epoch(step // len(sampler))
-            for batch in sampler:
-                if step >= total:
-                    break
-                masked = [mask_words(*rows[i], rate, tokenizer.mask_token_id, len(tokenizer), rng) for i in batch]
+            sampler.set_epoch(sampler.epoch + 1)
+            for batch in list(sampler)[: total - step]:
+                masked = [
+                    mask_words(*rows[i], settings.rate, tokenizer.mask_token_id, len(tokenizer), rng) for i in batch
+                ]
                 inputs = pad_sequence([torch.tensor(m[0]) for m in masked], True, tokenizer.pad_token_id)
                 labels = pad_sequence([torch.tensor(m[1]) for m in masked], True, IGNORED)
                 with torch.autocast("cpu", torch.bfloat16):
@@ -121,31 +171,12 @@ def adapt(base: Path, texts: list[str], output: Path, *, epochs: float, rate: fl
                 optimiser.zero_grad(set_to_none=True)
                 step += 1
                 losses.append(float(loss.detach()))
-                if step % log_every == 0 or step == total:
-                    row = {"step": step, "of": total, "loss": round(sum(losses) / len(losses), 4), "seconds": round(time.monotonic() - started)}
-                    log.write(json.dumps(row) + "\n")
+                if step % _LOG_EVERY == 0 or step == total:
+                    mean = round(sum(losses) / len(losses), 4)
+                    report = {"step": step, "of": total, "loss": mean, "seconds": round(time.monotonic() - started)}
+                    log.write(json.dumps(report) + "\n")
                     log.flush()
-                    print(row, flush=True)
                     losses = []
-                if step % 500 == 0 or step == total:
+                if step % _SAVE_EVERY == 0 or step == total:
                     bert.bert.save_pretrained(output)
                     tokenizer.save_pretrained(output)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("base", type=Path)
-    parser.add_argument("texts", type=Path, nargs="+")
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--epochs", type=float, default=2.0)
-    parser.add_argument("--rate", type=float, default=0.2)
-    parser.add_argument("--budget", type=int, default=2048)
-    parser.add_argument("--learning-rate", type=float, default=4e-4)
-    parser.add_argument("--limit", type=int, default=160)
-    parser.add_argument("--seed", type=int, default=0)
-    a = parser.parse_args()
-    adapt(a.base, read_texts(a.texts), a.output, epochs=a.epochs, rate=a.rate, budget=a.budget, learning_rate=a.learning_rate, limit=a.limit, seed=a.seed)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""The labelled corpus, and every way labelled text comes in and goes out."""

@@ -1,0 +1,1 @@
+"""What answers requests: the command line."""

@@ -1,0 +1,102 @@
+"""How answers look to people: tables and panels in a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from model.classification import Classification, LabelScore
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+# Wide enough for the sample table where nobody tells the width (a log, a pipe).
+PIPE_WIDTH = 132
+TEXT_WIDTH = 44
+_COLOURS = {"auto": "green", "suggest": "yellow", "review": "red"}
+
+
+def on_terminal() -> bool:
+    """Whether standard output is a person's terminal."""
+    return sys.stdout.isatty()
+
+
+def console() -> Console:
+    """Where rich output goes. Imported on use: plain output must not wait for it."""
+    from rich.console import Console
+
+    return Console(width=None if on_terminal() else PIPE_WIDTH, highlight=False, emoji=False, markup=False)
+
+
+def _scores(labels: Sequence[LabelScore]) -> str:
+    return "; ".join(f"{label.label} {label.name} {label.probability:.2f}" for label in labels) or "-"
+
+
+def fields(answer: Classification) -> list[tuple[str, str]]:
+    """Name and value of every line to show."""
+    verdict = "complaint" if answer.is_complaint else "not a complaint"
+    found = [
+        ("verdict", f"{verdict} {answer.complaint_probability:.2f}"),
+        ("causes", _scores(answer.causes)),
+        ("motives", _scores(answer.motives)),
+        ("severity", f"{answer.severity.level} {answer.severity.name}"),
+        ("style", f"{answer.style.label} {answer.style.name} {answer.style.probability:.2f}"),
+        ("decision", f"{answer.decision} {answer.confidence:.2f}"),
+    ]
+    if answer.review_reasons:
+        found.append(("reasons", ", ".join(answer.review_reasons)))
+    for label in (*answer.causes, *answer.motives):
+        if label.evidence:
+            words = "  ".join(f"「{span.text}」{span.weight:.2f}" for span in label.evidence)
+            found.append(("evidence", f"{label.name}: {words}"))
+    found += [("warning", f"{notice.code}: {notice.message}") for notice in answer.warnings]
+    return found
+
+
+def show(answer: Classification) -> None:
+    """Print one answer in full."""
+    if not on_terminal():
+        print("\n".join(f"{name}\t{value}" for name, value in fields(answer)))
+        return
+    from rich.panel import Panel
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column(overflow="fold")
+    for name, value in fields(answer):
+        grid.add_row(name, value)
+    console().print(Panel(grid, border_style=_COLOURS.get(answer.decision, "none"), expand=False))
+
+
+def tab_line(answer: Classification) -> str:
+    """One answer on one line: causes, motives, severity, style, confidence, decision, parted by tabs."""
+    row = answer.to_row()
+    row["causes"], row["motives"] = ";".join(row["causes"]), ";".join(row["motives"])
+    return "\t".join(str(value) for value in row.values())
+
+
+def overview(texts: Sequence[str], answers: Sequence[Classification]) -> Table:
+    """One table row a text; the text is cut for display only."""
+    from rich.table import Table
+
+    table = Table(show_lines=False)
+    table.add_column("text", no_wrap=True, overflow="ellipsis", max_width=TEXT_WIDTH)
+    for name in ("cause", "motive", "severity", "style"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("confidence", justify="right")
+    table.add_column("decision")
+    for text, answer in zip(texts, answers, strict=True):
+        table.add_row(
+            " ".join(text.split()),
+            answer.causes[0].name if answer.causes else "-",
+            answer.motives[0].name if answer.motives else "-",
+            f"{answer.severity.level} {answer.severity.name}",
+            answer.style.name,
+            f"{answer.confidence:.2f}",
+            answer.decision,
+            style=None,
+        )
+    return table

@@ -1,0 +1,64 @@
+"""Soft targets: the mean opinion of several teachers on texts, for a student to learn (Hinton et al. 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from datasets import Dataset
+
+from model.decode import sigmoid, softmax
+from model.engine import Logits
+from model.errors import InvalidInput
+from model.taxonomy import Taxonomy
+from training.targets import COLUMNS, features
+
+Floats = npt.NDArray[np.float64]
+Soft = dict[str, Floats]
+
+
+def soft_targets(logits: Logits) -> Soft:
+    """Probabilities of every target column from one teacher's logits.
+
+    The primary cause and motive are distributions times the probability of being a complaint,
+    so that a text which is none teaches no primary label.
+    """
+    causes, motives = logits.causes.astype(np.float64), logits.motives.astype(np.float64)
+    severity = softmax(logits.severity.astype(np.float64))
+    complaint = 1.0 - severity[:, :1]
+    return {
+        "causes": sigmoid(causes),
+        "primary_cause": softmax(causes) * complaint,
+        "motives": sigmoid(motives),
+        "primary_motive": softmax(motives) * complaint,
+        "severity": severity,
+        "style": softmax(logits.style.astype(np.float64)),
+    }
+
+
+def mean_opinion(opinions: Sequence[Soft], shares: Sequence[float]) -> Soft:
+    """Weighted mean of teachers' probabilities; raises InvalidInput unless they fit each other."""
+    if not opinions or len(opinions) != len(shares):
+        raise InvalidInput(f"{len(opinions)} teachers but {len(shares)} weights: give one weight a teacher")
+    if len({opinion["causes"].shape for opinion in opinions}) > 1:
+        raise InvalidInput("the teachers were trained on different labels; distil from teachers of one taxonomy")
+    total = sum(shares)
+    return {name: sum(s / total * o[name] for o, s in zip(opinions, shares, strict=True)) for name in COLUMNS}  # type: ignore[misc]
+
+
+def blend(soft: Soft, hard: Soft, share: float) -> Soft:
+    """Targets for labelled rows: ``share`` of the teachers' opinion, the rest of the label."""
+    return {name: share * soft[name] + (1 - share) * hard[name] for name in COLUMNS}
+
+
+def write_soft(path: Path, texts: Sequence[str], soft: Soft, taxonomy: Taxonomy) -> None:
+    """Save texts and targets as Parquet, the file ``data.soft`` of a training names."""
+    columns = {name: soft[name].astype(np.float32).tolist() for name in COLUMNS}
+    kept = features(taxonomy)
+    del kept["weight"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    Dataset.from_dict({"text": list(texts), **columns}, features=kept).to_parquet(str(partial))
+    partial.replace(path)

@@ -1,0 +1,230 @@
+"""Fine-tuning with transformers' ``Trainer``: from rows to a ``save_pretrained`` folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+from transformers import (
+    AutoTokenizer,
+    EarlyStoppingCallback,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.integrations import TensorBoardCallback
+from transformers.trainer_utils import get_last_checkpoint
+
+from model.network import ComplaintModel
+from model.text import normalise
+from model.tokeniser import Tokeniser
+from training.augment import augment
+from training.batches import TokenBudgetBatchSampler
+from training.config import TrainingConfig
+from training.dropout import use_pooled_dropout
+from training.losses import total_loss
+from training.targets import COLUMNS, motive_weights
+
+Validate = Callable[[ComplaintModel, Tokeniser], dict[str, float]]
+
+
+def token_ids(tokeniser: Tokeniser, text: str) -> tuple[int, ...]:
+    """Framed token ids of one text, read exactly as the answering model reads it."""
+    return tokeniser.encode(normalise(text).text).ids
+
+
+class Collator:
+    """Rows to padded tensors; rewrites a share of the texts so that each epoch reads them a little differently."""
+
+    def __init__(self, tokeniser: Tokeniser, pad_id: int, rate: float, seed: int):
+        self.tokeniser, self.pad_id, self.rate = tokeniser, pad_id, rate
+        self.random = random.Random(seed)
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """``input_ids``, ``attention_mask`` ``[rows, tokens]`` and the targets ``[rows, labels]``."""
+        ids = [token_ids(self.tokeniser, augment(row["text"], self.random, rate=self.rate)) for row in rows]
+        longest = max(map(len, ids))
+        batch = {
+            "input_ids": torch.tensor([[*row, *[self.pad_id] * (longest - len(row))] for row in ids]),
+            "attention_mask": torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids]),
+        }
+        for name in (*COLUMNS, "weight"):
+            batch[name] = torch.tensor([row[name] for row in rows], dtype=torch.float32)
+        return batch
+
+
+def parameter_groups(network: ComplaintModel, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Layer-wise learning-rate decay (Howard & Ruder 2018); no weight decay on biases and norms."""
+    settings = config.optimisation
+    depth = network.encoder.config.num_hidden_layers
+
+    def rate(name: str) -> float:
+        if not name.startswith("encoder."):
+            return settings.head_learning_rate
+        parts = name.split(".")
+        layer = int(parts[parts.index("layer") + 1]) + 1 if "layer" in parts else 0
+        return settings.learning_rate * settings.layer_decay ** (depth - layer)
+
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in network.named_parameters():
+        decay = settings.weight_decay if parameter.ndim > 1 and name not in ("queries", "weights") else 0.0
+        key = (rate(name), decay)
+        group = groups.setdefault(key, {"params": [], "lr": key[0], "weight_decay": key[1]})
+        group["params"].append(parameter)
+    return list(groups.values())
+
+
+class JsonLines(TrainerCallback):  # type: ignore[misc]
+    """Appends every figure the trainer logs to ``log.jsonl``."""
+
+    def __init__(self, path: Path):
+        self.path, self.started = path, time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        """One line a report: step, seconds since start and the figures."""
+        if state.is_world_process_zero:
+            row = {"step": state.global_step, "seconds": round(time.monotonic() - self.started), **(logs or {})}
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+
+
+class ComplaintTrainer(Trainer):  # type: ignore[misc]
+    """``Trainer`` with kesu's batches, loss, optimiser groups and validation figures."""
+
+    def __init__(self, config: TrainingConfig, lengths: Sequence[int], validate: Validate, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.config, self.lengths, self.validate = config, lengths, validate
+        self.motive_weights = motive_weights(self.train_dataset, config.loss.rare_motive_power)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches by token budget, the same on every process count."""
+        sampler = TokenBudgetBatchSampler(
+            self.lengths,
+            self.config.optimisation.batch_tokens,
+            seed=self.config.optimisation.seed,
+            processes=self.args.world_size,
+        )
+        loader: DataLoader[Any] = DataLoader(self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator)
+        return self.accelerator.prepare(loader)
+
+    def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
+        """AdamW with a learning rate a layer."""
+        if self.optimizer is None:
+            fused = self.args.device.type in ("cpu", "cuda")
+            self.optimizer = torch.optim.AdamW(
+                parameter_groups(self.model, self.config), betas=(0.9, 0.98), eps=1e-6, fused=fused
+            )
+        return self.optimizer
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
+        """Loss of a batch of :class:`Collator`."""
+        output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        loss = total_loss(
+            output,
+            inputs,
+            self.config.loss,
+            smoothing=self.config.optimisation.label_smoothing,
+            motive_weights=self.motive_weights.to(inputs["weight"].device),
+        )
+        return (loss, output) if return_outputs else loss
+
+    def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
+        """Figures of the validation rows, named ``eval_…``; ``eval_index`` decides what is best."""
+        network = self.accelerator.unwrap_model(self.model)
+        network.eval()
+        figures = {f"{metric_key_prefix}_{k}": v for k, v in self.validate(network, self.data_collator.tokeniser).items()}
+        network.train()
+        self.log(figures)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
+        return figures
+
+
+def fit(
+    config: TrainingConfig,
+    network: ComplaintModel,
+    tokenizer: PreTrainedTokenizerFast,
+    table: Dataset,
+    validate: Validate,
+    output: Path,
+    *,
+    resume: bool = False,
+) -> ComplaintModel:
+    """Train ``network`` on ``table``, keep the weights of the best validation index, save them in ``output``.
+
+    ``validate`` gives the figures of the held-out rows, ``index`` among them. Checkpoints lie in
+    ``output/checkpoints``; ``resume`` goes on from the last. Raises ValueError for fewer than two rows.
+    """
+    settings = config.optimisation
+    set_seed(settings.seed)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    on_cpu = not torch.cuda.is_available()
+    if on_cpu:
+        use_pooled_dropout(network)
+    tokeniser = Tokeniser(tokenizer.backend_tokenizer, config.model.max_tokens)
+    lengths = [len(token_ids(tokeniser, text)) for text in table["text"]]
+    processes = max(1, torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1)
+    per_epoch = len(TokenBudgetBatchSampler(lengths, settings.batch_tokens, seed=settings.seed, processes=processes))
+    per_epoch = max(1, per_epoch // processes)
+    steps = max(1, math.ceil(per_epoch * settings.epochs))
+    interval = min(per_epoch, 500)
+    output.mkdir(parents=True, exist_ok=True)
+    arguments = TrainingArguments(
+        output_dir=str(output / "checkpoints"),
+        max_steps=steps,
+        warmup_steps=int(steps * settings.warmup_share),
+        lr_scheduler_type="linear",
+        max_grad_norm=settings.max_gradient_norm,
+        bf16=settings.precision == "bf16",
+        use_cpu=on_cpu,
+        eval_strategy="steps",
+        eval_steps=interval,
+        save_strategy="steps",
+        save_steps=interval,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_index",
+        greater_is_better=True,
+        logging_steps=max(1, min(50, interval)),
+        report_to=[],
+        disable_tqdm=not sys.stderr.isatty(),
+        seed=settings.seed,
+        data_seed=settings.seed,
+        remove_unused_columns=False,
+        accelerator_config={"even_batches": False},
+    )
+    board = TensorBoardCallback(SummaryWriter(str(output / "tensorboard")))
+    callbacks: list[TrainerCallback] = [JsonLines(output / "log.jsonl"), board]
+    if settings.patience:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=settings.patience * max(1, per_epoch // interval)))
+    trainer = ComplaintTrainer(
+        config,
+        lengths,
+        validate,
+        model=network,
+        args=arguments,
+        train_dataset=table,
+        eval_dataset=table,  # the trainer wants one; `evaluate` reads the validation rows instead
+        data_collator=Collator(tokeniser, tokenizer.pad_token_id, config.augmentation.rate, settings.seed),
+        processing_class=tokenizer,
+        callbacks=callbacks,
+    )
+    checkpoint = get_last_checkpoint(arguments.output_dir) if resume and Path(arguments.output_dir).is_dir() else None
+    trainer.train(resume_from_checkpoint=checkpoint)
+    if trainer.is_world_process_zero():
+        network.save_pretrained(output / "best")
+        tokenizer.save_pretrained(output / "best")
+    return network
