@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from data.columns import ColumnMapping, map_columns
 from data.formats import read_table
 from data.labels import Dimension, LabelIndex, label_index
-from data.problems import Problem, one_line
+from data.problems import Level, Problem, one_line
 from data.raw import RawRow, RawTable, as_text
 from data.schema import LabelledText
 from model.errors import InvalidInput
@@ -64,10 +64,9 @@ class _RowReader:
         self._index = label_index(taxonomy)
         self._ids: Counter[str] = Counter()
 
-    def _problem(self, row: RawRow, field: str, level: str, message: str, fix: str) -> None:
+    def _problem(self, row: RawRow, field: str, level: Level, message: str, fix: str) -> None:
         column = self._mapping.columns.get(field, field)
-        kind = "error" if level == "error" else "warning"
-        self.problems.append(Problem(str(self._path), row.line, column, kind, message, fix))  # type: ignore[arg-type]
+        self.problems.append(Problem(str(self._path), row.line, column, level, message, fix))
 
     def _text(self, row: RawRow, cell: Any) -> str | None:
         if cell is not None and not isinstance(cell, str | int | float):
@@ -128,9 +127,8 @@ class _RowReader:
             for field in ("domain", "channel", "origin", "split", "source")
             if field in cells
         }
-        for field, dimension in (("causes", "causes"), ("motives", "motives")):
-            labels = _labels(cells.get(field), dimension, self._index)  # type: ignore[arg-type]
-            fields[field] = self._once(row, field, labels)
+        fields["causes"] = self._once(row, "causes", _labels(cells.get("causes"), "causes", self._index))
+        fields["motives"] = self._once(row, "motives", _labels(cells.get("motives"), "motives", self._index))
         # A part already found wrong gets a stand-in, so that one pass also names what else is wrong.
         stand_in = 0 if not (fields["causes"] or fields["motives"]) else 1
         fields |= {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
@@ -129,6 +132,17 @@ AutoConfig.register("kesu", ComplaintConfig)
 AutoModel.register(ComplaintConfig, ComplaintModel)
 
 
+def load(folder: str | Path) -> ComplaintModel:
+    """The kesu model saved in ``folder``, in fp32.
+
+    Raises OSError or ValueError when there is none, or only a part of its weights.
+    """
+    config = AutoConfig.from_pretrained(folder)
+    if not isinstance(config, ComplaintConfig):
+        raise ValueError(f"holds a model of the type {config.model_type}, which is no kesu model")
+    return _whole(ComplaintModel, folder)
+
+
 def build(
     base: str, taxonomy: Taxonomy, *, head_dropout: float = 0.1, attention_dropout: float = 0.0, layers: int = 0
 ) -> ComplaintModel:
@@ -139,13 +153,16 @@ def build(
 
     Where ``base`` is itself a kesu model its encoder and queries are kept, and so are the heads'
     units of every label that the taxonomy still has (warm start).
+
+    Raises OSError or ValueError when ``base`` cannot be loaded whole, is no BERT-like encoder
+    or has fewer than ``layers`` layers.
     """
     config = AutoConfig.from_pretrained(base)
     if isinstance(config, ComplaintConfig):
-        old = ComplaintModel.from_pretrained(base, dtype=torch.float32)
+        old = load(base)
         encoder = old.encoder
     else:
-        old, encoder = None, AutoModel.from_pretrained(base, add_pooling_layer=False, dtype=torch.float32)
+        old, encoder = None, _whole(AutoModel, base, add_pooling_layer=False)
     encoder.config.attention_probs_dropout_prob = attention_dropout
     if layers:
         _keep_layers(encoder, layers)
@@ -155,6 +172,20 @@ def build(
         fresh.standardise.load_state_dict(old.standardise.state_dict())
         _copy_known_units(old, fresh)
     return fresh
+
+
+def _whole(kind: type[PreTrainedModel], folder: str | Path, **kwargs: Any) -> Any:
+    """``kind.from_pretrained`` in fp32, but weights that are missing are an error and not made up."""
+    try:
+        network, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **kwargs)
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(f"its weights cannot be read: {error}") from error
+    except TypeError as error:
+        raise ValueError(f"is no encoder like BERT or RoBERTa: {error}") from error
+    missing: Collection[str] = report["missing_keys"]
+    if missing:
+        raise ValueError(f"lacks {len(missing)} of its weights, for instance {min(missing)}")
+    return network
 
 
 def _keep_layers(encoder: PreTrainedModel, layers: int) -> None:
@@ -169,6 +200,7 @@ def _keep_layers(encoder: PreTrainedModel, layers: int) -> None:
 
 def _copy_known_units(old: ComplaintModel, fresh: ComplaintModel) -> None:
     """Copy the queries, weights and biases of the labels both models know."""
+
     def units(config: ComplaintConfig) -> list[tuple[str, str]]:
         labels = (config.cause_labels, config.motive_labels, config.severity_labels, config.style_labels)
         return [(d, label) for d, names in zip(DIMENSIONS, labels, strict=True) for label in names]

@@ -50,6 +50,9 @@ class NormalisedText:
         return self.origin[start], stop
 
 
+_PARTICLE = re.compile("(?<![显原名土巨论专编译合遗拙昭卓])著(?![名作称述书者录有])")
+
+
 @functools.cache
 def _simplifier() -> OpenCC:
     # "t2s" maps characters only; wording that differs by region stays as written.
@@ -60,13 +63,13 @@ def simplify(text: str) -> str:
     """Traditional characters to simplified ones, one for one, so offsets stay valid."""
     converter = _simplifier()
     converted = converter.convert(text)
-    if converted == text:
-        return text
-    converted = converter.convert(converted)  # a few characters take two steps (U+85B4)
-    if len(converted) == len(text):
-        return str(converted)
-    parts = (converter.convert(character) for character in text)
-    return "".join(new if len(new) == 1 else old for old, new in zip(text, parts, strict=True))
+    if converted != text:
+        converted = converter.convert(converted)  # a few characters take two steps (U+85B4)
+        if len(converted) != len(text):
+            parts = (converter.convert(character) for character in text)
+            converted = "".join(new if len(new) == 1 else old for old, new in zip(text, parts, strict=True))
+    # OpenCC leaves the particle as it is, because simplified texts write "famous" and "to author" with it.
+    return _PARTICLE.sub("着", converted)
 
 
 def _visible(character: str) -> str:

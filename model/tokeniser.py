@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +52,8 @@ class Tokeniser:
         """``max_tokens`` counts the frame. Raises InvalidArtefact when the frame's tokens are not in the vocabulary."""
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        # A customer who types "<s>" means these characters, not the frame.
-        tokenizer.encode_special_tokens = True
+        special = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.content]
+        self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")
         begin, end = tokenizer.token_to_id(BEGIN), tokenizer.token_to_id(END)
         if begin is None or end is None:
             raise InvalidArtefact(f"tokenizer.json: its vocabulary lacks {BEGIN} or {END}; export the model again")
@@ -72,6 +73,9 @@ class Tokeniser:
 
     def encode(self, text: str) -> Tokens:
         """Tokens of a normalised text; beginning and end of a text that is too long."""
+        # A customer who types "</s>" means these characters, not the frame. Same length, so offsets hold;
+        # `encode_special_tokens` is not enough where the vocabulary itself holds the frame.
+        text = self._special.sub(lambda match: " " + match[0][1:], text)
         # One text a call: the library's batches start a thread pool of their own beside the engine's.
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         ids = encoding.ids

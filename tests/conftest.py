@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def tokeniser(small_tokenizer_file: Path) -> Tokeniser:
 
 @pytest.fixture(scope="session")
 def small_table(taxonomy: Taxonomy, small_tokenizer_file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Token scores and bias of a toy model: 丢 speaks for a delivery problem, 坏 for a defect, 赔 for compensation, ..."""
+    """Token scores and bias of a toy model; what it knows is told in toys.py."""
     tokenizer = Tokenizer.from_file(str(small_tokenizer_file))
     sizes = head_sizes(taxonomy)
     table = np.random.default_rng(0).normal(scale=0.02, size=(tokenizer.get_vocab_size(), sum(sizes.values())))
@@ -120,3 +121,24 @@ def dummy_classifier(taxonomy: Taxonomy, tokeniser: Tokeniser) -> Classifier:
     return Classifier(
         taxonomy, tokeniser, DummyEngine(taxonomy), Decoding.uncalibrated(taxonomy, tokeniser.max_tokens), info
     )
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    """torch on one core, for whatever trains: the machine that runs the tests may be busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_base(one_thread: None, taxonomy: Taxonomy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of an untrained two-layer encoder whose vocabulary covers the shipped corpus and ``tests.tiny``'s rows."""
+    from data.corpus import load_corpus
+    from tests.tiny import keyword_rows, write_base
+
+    texts = [row.text for row in (*load_corpus("train"), *keyword_rows(taxonomy, 200))]
+    return write_base(tmp_path_factory.mktemp("base") / "tiny", texts)

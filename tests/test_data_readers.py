@@ -160,7 +160,7 @@ CELLS = st.one_of(
         min_size=1,
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_readers_every_row_is_a_text_or_an_error(rows: list[dict[str, object]]) -> None:
     path = Path("a.jsonl")
     columns = tuple(rows[0])

@@ -46,7 +46,7 @@ def test_schema_gives_unlabelled_style_the_neutral_one() -> None:
 
 def test_schema_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        LabelledText(**row()).text = "x"  # type: ignore[misc]
+        LabelledText(**row()).text = "x"
 
 
 def test_schema_forbids_unknown_fields() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from model.artifact import ModelFolder
 from model.cpus import available_cpus, cgroup_limit
 from model.engine import HEADS, DummyEngine, Engine, Logits, OnnxEngine, head_sizes
 from model.errors import InvalidArtefact, InvalidInput
-from model.taxonomy import Taxonomy, parse_taxonomy
+from model.taxonomy import Taxonomy
 from tests.toys import bag_of_tokens
 
 BATCH = [[0, 200, 300, 2], [0, 7, 2], [0, *range(100, 160), 2], [0, 2], [0, 7, 2]]
@@ -68,10 +69,7 @@ def test_onnx_engine_refuses_a_file_that_is_no_graph(tmp_path: Path, taxonomy: T
 
 
 def test_onnx_engine_refuses_a_graph_of_other_labels(model_folder: Path, taxonomy: Taxonomy) -> None:
-    text = ModelFolder(model_folder).taxonomy.read_text(encoding="utf-8")
-    last = text.rindex("  - id:")
-    fewer = parse_taxonomy(text[:last], Path("taxonomy.yaml"))
-    assert len(fewer.styles) == len(taxonomy.styles) - 1
+    fewer = dataclasses.replace(taxonomy, styles=taxonomy.styles[1:])
     with pytest.raises(InvalidArtefact, match="output style has 5 scores, but the taxonomy beside it has 4 labels"):
         engine_of(model_folder, fewer)
 

@@ -17,7 +17,7 @@ THANKS = "谢谢客服的帮助。"
 
 
 def bag_of_tokens(path: Path, taxonomy: Taxonomy, table: np.ndarray, bias: np.ndarray) -> None:
-    """Write a network whose logits are ``bias`` plus the sum of the tokens' rows of ``table`` [vocabulary, all heads]."""
+    """Write a network: logits = ``bias`` + the sum of the tokens' rows of ``table`` [vocabulary, all heads]."""
     sizes = head_sizes(taxonomy)
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["rows"], axis=0),

@@ -10,6 +10,7 @@ import json
 import math
 import random
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast, get_linear_schedule_with_warmup
+from transformers import (
+    AutoConfig,
+    BertForMaskedLM,
+    PreTrainedTokenizerFast,
+    get_linear_schedule_with_warmup,
+)
 
 from model.errors import InvalidInput
 from model.text import normalise
 from model.tokeniser import Tokeniser
 from training.batches import TokenBudgetBatchSampler
 from training.dropout import use_pooled_dropout
+from training.encoder import check_length, first_line, load_tokenizer
 
 IGNORED = -100
 _SAVE_EVERY, _LOG_EVERY = 500, 50
@@ -45,22 +52,34 @@ class AdaptSettings:
 
 
 def read_texts(paths: Sequence[Path]) -> list[str]:
-    """Texts of JSONL files (plain or ``.gz``), each once, in order.
+    """Texts of JSONL files (plain or ``.gz``), each once, in order, empty ones left out.
 
     Raises InvalidInput naming file and line for anything but a JSON object with a field text.
     """
     texts: dict[str, None] = {}
     for path in paths:
+        number = 0
         try:
             with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
-                for number, line in enumerate(lines, 1):
+                for line in lines:
+                    number += 1
                     if line.strip():
-                        texts[json.loads(line)["text"]] = None
-        except OSError as error:
-            raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}") from error
+                        texts[_text_of(line)] = None
+        except (OSError, EOFError, zlib.error) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise InvalidInput(f"{path}: cannot be read: {reason}") from error
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"{path}: not in UTF-8 after line {number}; save it as UTF-8") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise InvalidInput(f"{path}:{number}: expected a JSON object with a field text, in UTF-8") from error
-    return list(texts)
+            raise InvalidInput(f"{path}:{number}: expected a JSON object with a string field text") from error
+    return [text for text in texts if text.strip()]
+
+
+def _text_of(line: str) -> str:
+    text = json.loads(line)["text"]
+    if not isinstance(text, str):
+        raise TypeError
+    return text
 
 
 def word_numbers(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
@@ -114,12 +133,15 @@ class MaskedLanguageModel(nn.Module):
 def _load(base: str) -> tuple[BertForMaskedLM, PreTrainedTokenizerFast]:
     """A BERT encoder with a language-model head and a tokenizer that has a mask piece."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base)
+        kind = AutoConfig.from_pretrained(base).model_type
+        if kind != "bert":
+            raise InvalidInput(f"{base}: is of the type {kind}; only BERT encoders can be adapted")
         bert = BertForMaskedLM.from_pretrained(
             base, dtype=torch.float32, attn_implementation="eager", attention_probs_dropout_prob=0.0
         )
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{base}: no BERT encoder can be loaded from it: {str(error).splitlines()[0]}") from error
+        raise InvalidInput(f"{base}: no BERT encoder can be loaded from it: {first_line(error)}") from error
+    tokenizer = load_tokenizer(base)
     if tokenizer.mask_token_id is None:
         tokenizer.add_special_tokens({"mask_token": "<mask>"})
         bert.resize_token_embeddings(len(tokenizer))
@@ -130,19 +152,21 @@ def _load(base: str) -> tuple[BertForMaskedLM, PreTrainedTokenizerFast]:
 def adapt(base: str, texts: Sequence[str], output: Path, settings: AdaptSettings) -> None:
     """Train ``base`` on ``texts``; saves encoder and tokenizer in ``output``, with the loss in ``log.jsonl``.
 
-    Raises InvalidInput when the base is no BERT encoder or there are fewer than two texts.
+    Raises InvalidInput when the base is no BERT encoder or fewer than two texts have words.
     """
-    if len(texts) < 2:
-        raise InvalidInput(f"{len(texts)} texts are too few to adapt to")
     torch.manual_seed(settings.seed)
     rng = random.Random(settings.seed)
     bert, tokenizer = _load(base)
+    check_length(base, bert.config.max_position_embeddings, settings.max_tokens)
     jieba.setLogLevel("WARNING")
     tokeniser = Tokeniser(tokenizer.backend_tokenizer, settings.max_tokens)
-    rows = [encode(tokeniser, text) for text in texts]
-    if not torch.cuda.is_available():
+    rows = [row for row in (encode(tokeniser, text) for text in texts) if max(row[1]) >= 0]
+    if len(rows) < 2:
+        raise InvalidInput(f"{len(rows)} texts with words in them are too few to adapt to; give at least two")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
         use_pooled_dropout(bert)
-    network = MaskedLanguageModel(bert).train()
+    network = MaskedLanguageModel(bert).to(device).train()
     groups = [
         {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": 0.01},
         {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
@@ -161,9 +185,10 @@ def adapt(base: str, texts: Sequence[str], output: Path, settings: AdaptSettings
                     mask_words(*rows[i], settings.rate, tokenizer.mask_token_id, len(tokenizer), rng) for i in batch
                 ]
                 inputs = pad_sequence([torch.tensor(m[0]) for m in masked], True, tokenizer.pad_token_id)
+                present = pad_sequence([torch.ones(len(m[0]), dtype=torch.long) for m in masked], True)
                 labels = pad_sequence([torch.tensor(m[1]) for m in masked], True, IGNORED)
-                with torch.autocast("cpu", torch.bfloat16):
-                    loss = network(inputs, (inputs != tokenizer.pad_token_id).long(), labels)
+                with torch.autocast(device.type, torch.bfloat16):
+                    loss = network(inputs.to(device), present.to(device), labels.to(device))
                 loss.backward()
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimiser.step()

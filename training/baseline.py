@@ -6,6 +6,7 @@ seeded; decisions are chosen on inner folds, never on rows the weights were fitt
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ _MIN_OWN_THRESHOLD = 15
 def _words(text: str) -> list[str]:
     """Words and pairs of neighbouring words."""
     words = jieba.lcut(text)
-    return words + [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+    return words + [f"{a} {b}" for a, b in itertools.pairwise(words)]
 
 
 class _Features:

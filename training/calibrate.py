@@ -19,7 +19,7 @@ from sklearn.model_selection import cross_val_predict
 from data.schema import LabelledText
 from model.decode import complaint_logit, confidence_features, decode, expected_level, sigmoid, softmax
 from model.decoding import Confidence, Decoding, Temperature
-from model.engine import Logits
+from model.engine import HEADS, Logits
 from model.errors import InvalidInput
 from model.taxonomy import Taxonomy
 from training.targets import many_hot
@@ -32,6 +32,9 @@ RESAMPLES = 24
 SHRINKAGE = 20.0
 # A decision band is only opened when at least this many held-out rows lie in it.
 MINIMUM_BAND = 20
+NEVER = 1.01
+# Folds that confidence is cross-validated in; with fewer right or wrong rows there is nothing to regress on.
+FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,13 @@ def _categorical_nll(scores: Floats, targets: Ints) -> float:
 
 
 def _temperatures(logits: Logits, gold: Gold) -> Temperature:
+    causes, motives, severity, style = (getattr(logits, head).astype(np.float64) for head in HEADS)
     complaint = gold.severity > 0
     return Temperature(
-        causes=fit_temperature(lambda t: _binary_nll(logits.causes / t, gold.causes)),
-        motives=fit_temperature(lambda t: _binary_nll(logits.motives / t, gold.motives)),
-        severity=fit_temperature(lambda t: _categorical_nll(logits.severity / t, gold.severity)),
-        style=fit_temperature(lambda t: _categorical_nll(logits.style[complaint] / t, gold.style[complaint])),
+        causes=fit_temperature(lambda t: _binary_nll(causes / t, gold.causes)),
+        motives=fit_temperature(lambda t: _binary_nll(motives / t, gold.motives)),
+        severity=fit_temperature(lambda t: _categorical_nll(severity / t, gold.severity)),
+        style=fit_temperature(lambda t: _categorical_nll(style[complaint] / t, gold.style[complaint])),
     )
 
 
@@ -126,9 +130,14 @@ def _macro_f1(predicted: Ints, gold: Ints, labels: int) -> float:
 
 
 def _class_offsets(scores: Floats, gold: Ints, *, accuracy_share: float, limit: float = 1.5) -> Floats:
-    """Offsets that raise macro-F1 of the best-scored class, by coordinate ascent; large ones must pay for themselves."""
+    """Offsets that raise macro-F1 of the best-scored class, by coordinate ascent; large ones must pay for themselves.
+
+    Zeros where there are no rows: a resample of few complaints may hold none.
+    """
     labels = scores.shape[1]
     offsets = np.zeros(labels)
+    if not len(gold):
+        return offsets
     steps = np.arange(-limit, limit + 0.01, 0.25)
 
     def value(candidate: Floats) -> float:
@@ -146,6 +155,8 @@ def _class_offsets(scores: Floats, gold: Ints, *, accuracy_share: float, limit: 
 def _motive_thresholds(probabilities: Floats, gold: Floats) -> float:
     """One threshold for every further motive, of best micro-F1 given that the first is always named."""
     candidates = np.arange(0.2, 0.91, 0.02)
+    if probabilities.shape[1] < 2:
+        return float(candidates.mean())  # no further motive to name
     order = np.argsort(-probabilities, axis=1)[:, :2]
     scores = []
     for candidate in candidates:
@@ -210,14 +221,26 @@ def _thresholds(logits: Logits, gold: Gold, decoding: Decoding, rows: Ints, taxo
 
 
 def confidence_threshold(confidence: Floats, right: npt.NDArray[np.bool_], precision: float) -> float:
-    """The least confidence above which at least ``precision`` of the rows are right; 1.01 ("never") where none is.
+    """The least confidence from which on at least ``precision`` of the rows are right; ``NEVER`` where none is.
 
     Rows are taken most confident first; the band reaches as far as its precision holds.
     """
     order = np.argsort(-confidence, kind="stable")
-    reached = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero((reached >= precision) & (np.arange(1, len(order) + 1) >= MINIMUM_BAND))
-    return float(confidence[order[enough[-1]]]) if len(enough) else 1.01
+    falling, rows = confidence[order], np.arange(1, len(order) + 1)
+    # Rows of equal confidence are decided alike: the band ends after the last of them.
+    ends = np.append(falling[1:] < falling[:-1], True)[: len(order)]
+    enough = np.flatnonzero((np.cumsum(right[order]) >= precision * rows) & (rows >= MINIMUM_BAND) & ends)
+    return float(falling[enough[-1]]) if len(enough) else NEVER
+
+
+def check_rows(rows: Sequence[LabelledText]) -> None:
+    """Raise InvalidInput unless held-out ``rows`` are enough to fit thresholds on."""
+    complaints = sum(row.severity > 0 for row in rows)
+    if len(rows) < MINIMUM_ROWS or complaints in (0, len(rows)):
+        raise InvalidInput(
+            f"calibration needs at least {MINIMUM_ROWS} held-out rows with complaints and non-complaints among them; "
+            f"these are {len(rows)} rows with {complaints} complaints: hold out more labelled rows"
+        )
 
 
 def fit_decoding(
@@ -236,13 +259,8 @@ def fit_decoding(
     cross-validated confidence. Raises InvalidInput for fewer than ``MINIMUM_ROWS`` rows or
     rows that are all, or none, complaints.
     """
+    check_rows(rows)
     gold = Gold.of(rows, taxonomy)
-    complaints = int((gold.severity > 0).sum())
-    if len(rows) < MINIMUM_ROWS or complaints in (0, len(rows)):
-        raise InvalidInput(
-            f"calibration needs at least {MINIMUM_ROWS} held-out rows with complaints and non-complaints among them; "
-            f"these are {len(rows)} rows with {complaints} complaints: give more with --calibration"
-        )
     decoding = replace(Decoding.uncalibrated(taxonomy, max_tokens), temperature=_temperatures(logits, gold))
     rng = np.random.default_rng(seed)
     everything = np.arange(len(rows))
@@ -264,7 +282,10 @@ def fit_decoding(
 def _with_confidence(
     decoding: Decoding, logits: Logits, gold: Gold, taxonomy: Taxonomy, auto_precision: float, suggest_precision: float
 ) -> Decoding:
-    """Regress "the primary cause is right" on the scores, then choose the two decision thresholds."""
+    """Regress "the primary cause is right" on the scores, then choose the two decision thresholds.
+
+    Where (almost) all or none are right, confidence stays the probability of the first cause.
+    """
     decoded = decode(logits, decoding, taxonomy)
     named = decoded.is_complaint
     first = np.array([causes[0] if causes else -1 for causes in decoded.chosen_causes])
@@ -273,16 +294,12 @@ def _with_confidence(
         decoded.cause_scores, logits.severity.astype(np.float64) / decoding.temperature.severity
     )[named]
     target = right[named]
-    if target.all() or not target.any():
-        return decoding
-    regression = LogisticRegression(C=1.0)
-    held_out = cross_val_predict(regression, features, target, cv=min(5, int(min(target.sum(), (~target).sum()))) or 2, method="predict_proba")[:, 1]
-    regression.fit(features, target)
+    confidence, held_out = decoding.confidence, decoded.confidence[named]
+    if min(target.sum(), (~target).sum()) >= FOLDS:
+        regression = LogisticRegression(C=1.0)
+        held_out = cross_val_predict(regression, features, target, cv=FOLDS, method="predict_proba")[:, 1]
+        regression.fit(features, target)
+        confidence = Confidence(tuple(regression.coef_[0].tolist()), float(regression.intercept_[0]))
     auto = confidence_threshold(held_out, target, auto_precision)
     suggest = min(auto, confidence_threshold(held_out, target, suggest_precision))
-    return replace(
-        decoding,
-        confidence=Confidence(tuple(regression.coef_[0].tolist()), float(regression.intercept_[0])),
-        auto_confidence=auto,
-        suggest_confidence=suggest,
-    )
+    return replace(decoding, confidence=confidence, auto_confidence=auto, suggest_confidence=suggest)

@@ -17,7 +17,7 @@ Output = Annotated[Path, typer.Option(help="Folder to write; checkpoints, logs a
 
 def train(
     output: Output,
-    config: Annotated[Path | None, typer.Option(help="TOML file with any of the fields of training/config.toml.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with fields of training/config.toml.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="section.field=value, may be repeated.")] = None,
     name: Annotated[str, typer.Option(help="Name of the model.")] = "kesu-custom",
     version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
@@ -30,7 +30,10 @@ def train(
     settings = load_config(config, set_)
     if not resume and (output / "checkpoints").exists():
         raise InvalidInput(f"{output}: holds checkpoints of an earlier training; add --resume or name another --output")
-    artefact, report = run(settings, output, name=name, version=version, resume=resume)
+    done = run(settings, output, name=name, version=version, resume=resume)
+    if done is None:  # a helper process of torchrun: the first one reports
+        return
+    artefact, report = done
     typer.echo(f"model written to {artefact.folder.path}")
     for figure, value in report.int8.items():
         typer.echo(f"  {figure:18s} {value:.4f} (fp32 {report.fp32[figure]:.4f}), held-out rows")
@@ -58,7 +61,7 @@ def distil(
     output: Annotated[Path, typer.Option(help="Parquet file of soft targets, for data.soft of a training.")],
     share: Annotated[list[float] | None, typer.Option(help="Weight of each teacher; equal if left out.")] = None,
     baseline: Annotated[float, typer.Option(min=0.0, help="Weight of the TF-IDF baseline as a further teacher.")] = 0.0,
-    baseline_train: Annotated[list[Path] | None, typer.Option(help="Labelled files for it; the corpus if left out.")] = None,
+    baseline_train: Annotated[list[Path] | None, typer.Option(help="Labelled files for it, else the corpus.")] = None,
 ) -> None:
     """Soft targets for a student: what teachers think of unlabelled texts."""
     from training.teachers import write_opinions
@@ -77,7 +80,7 @@ def calibrate(
     from training.recalibrate import recalibrate
 
     decoding = recalibrate(model, rows, auto_precision=auto_precision, suggest_precision=suggest_precision)
-    typer.echo(f"{model}: auto from confidence {decoding.auto_confidence:.3f}, suggest from {decoding.suggest_confidence:.3f}")
+    typer.echo(f"{model}: auto from {decoding.auto_confidence:.3f}, suggest from {decoding.suggest_confidence:.3f}")
 
 
 def export(

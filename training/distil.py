@@ -39,18 +39,13 @@ def soft_targets(logits: Logits) -> Soft:
 
 
 def mean_opinion(opinions: Sequence[Soft], shares: Sequence[float]) -> Soft:
-    """Weighted mean of teachers' probabilities; raises InvalidInput unless they fit each other."""
+    """Weighted mean of teachers' probabilities; raises InvalidInput for weights that do not fit them."""
     if not opinions or len(opinions) != len(shares):
         raise InvalidInput(f"{len(opinions)} teachers but {len(shares)} weights: give one weight a teacher")
-    if len({opinion["causes"].shape for opinion in opinions}) > 1:
-        raise InvalidInput("the teachers were trained on different labels; distil from teachers of one taxonomy")
     total = sum(shares)
+    if min(shares) < 0 or total <= 0:
+        raise InvalidInput(f"weights of teachers must not be negative nor all 0, found {', '.join(map(str, shares))}")
     return {name: sum(s / total * o[name] for o, s in zip(opinions, shares, strict=True)) for name in COLUMNS}  # type: ignore[misc]
-
-
-def blend(soft: Soft, hard: Soft, share: float) -> Soft:
-    """Targets for labelled rows: ``share`` of the teachers' opinion, the rest of the label."""
-    return {name: share * soft[name] + (1 - share) * hard[name] for name in COLUMNS}
 
 
 def write_soft(path: Path, texts: Sequence[str], soft: Soft, taxonomy: Taxonomy) -> None:

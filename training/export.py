@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from data.schema import LabelledText
 from model.artifact import Artefact, ModelFolder, write_manifest
 from model.decode import Decoded, decode
 from model.decoding import Decoding
 from model.engine import Logits, OnnxEngine
-from model.errors import InvalidInput, KesuError
-from model.network import ComplaintConfig, ComplaintModel
+from model.errors import InvalidArtefact, InvalidInput, KesuError
+from model.network import ComplaintConfig, ComplaintModel, load
 from model.taxonomy import Taxonomy
 from model.text import normalise
 from model.tokeniser import Tokeniser
-from training.calibrate import fit_decoding
+from training.calibrate import check_rows, fit_decoding
+from training.encoder import first_line, load_tokenizer
 from training.metrics import evaluate
 from training.onnx_export import write_fp32, write_int8
 from training.predict import predict
@@ -39,6 +39,7 @@ MAXIMUM_DROP = 0.005
 # Largest difference of a logit between torch and ONNX in fp32.
 FP32_TOLERANCE = 2e-3
 _PARITY_ROWS = 64
+_SMOOTHING_ROWS = 200
 _HEAD_LABELS = ("cause", "motive", "severity", "style")
 
 
@@ -117,13 +118,15 @@ def check_drop(fp32: Mapping[str, float], int8: Mapping[str, float]) -> None:
 def load_trained(folder: Path, taxonomy: Taxonomy) -> tuple[ComplaintModel, PreTrainedTokenizerFast]:
     """Network and tokenizer saved by a training; raises InvalidInput unless they are whole and of ``taxonomy``."""
     try:
-        network = ComplaintModel.from_pretrained(folder, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        network = load(folder)
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{folder}: no trained model can be loaded from it: {str(error).splitlines()[0]}") from error
+        raise InvalidInput(f"{folder}: no trained model can be loaded from it: {first_line(error)}") from error
+    tokenizer = load_tokenizer(folder)
     expected = ComplaintConfig.for_taxonomy(network.encoder.config, taxonomy)
     if any(getattr(expected, f"{head}_labels") != getattr(network.config, f"{head}_labels") for head in _HEAD_LABELS):
-        raise InvalidInput(f"{folder}: was trained on other labels than taxonomy {taxonomy.version}; name its --taxonomy")
+        raise InvalidInput(
+            f"{folder}: was trained on other labels than taxonomy {taxonomy.version}; name its --taxonomy"
+        )
     return network, tokenizer
 
 
@@ -152,9 +155,13 @@ def export(
     """Write the model folder ``output``, whole or not at all.
 
     ``calibration`` are held-out rows: thresholds are fitted on them with the int8 model, and the
-    gate is measured on them. Raises QualityGateError when the gate is missed, InvalidInput for
-    too few rows, InvalidArtefact when ``output`` exists and is no model folder.
+    gate is measured on them. ``network`` is left rounded to fp16. Raises QualityGateError when the
+    gate is missed, InvalidInput for too few rows, InvalidArtefact when ``output`` exists and is no
+    model folder.
     """
+    check_rows(calibration)
+    check_replaceable(output)
+    output = output.resolve()  # behind a symbolic link the folder is replaced, not the link
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
         folder = ModelFolder(Path(scratch) / "model")
@@ -165,21 +172,22 @@ def export(
             {k: v.half().float() if v.is_floating_point() else v for k, v in network.state_dict().items()}
         )
         write_fp32(network, fp32)
-        write_int8(fp32, folder.network)
         tokenizer.backend_tokenizer.save(str(folder.tokenizer))
         shutil.copyfile(taxonomy_path, folder.taxonomy)
         tokeniser = Tokeniser.load(folder.tokenizer, max_tokens)
         texts = [row.text for row in calibration]
         ids = [tokeniser.encode(normalise(text).text).ids for text in texts]
         engine = OnnxEngine(folder.network, taxonomy)
-        torch.set_num_threads(engine.threads)
         int8_logits = engine.logits(ids)
         fp32_logits = OnnxEngine(fp32, taxonomy).logits(ids)
         some = slice(0, _PARITY_ROWS)
         alone = [engine.logits([row]) for row in ids[some]]
         joined = Logits(*(np.concatenate([getattr(one, f.name) for one in alone]) for f in fields(Logits)))
         difference = check_parity(
-            predict(network, tokeniser, texts[some]), fp32_logits.rows(0, _PARITY_ROWS), joined, int8_logits.rows(0, _PARITY_ROWS)
+            predict(network, tokeniser, texts[some]),
+            fp32_logits.rows(0, _PARITY_ROWS),
+            joined,
+            int8_logits.rows(0, _PARITY_ROWS),
         )
         decodings = [
             fit_decoding(logits, calibration, taxonomy, max_tokens=max_tokens, seed=seed)
@@ -200,15 +208,32 @@ def export(
     return ModelFolder(output).validate(), report
 
 
+def check_replaceable(folder: Path) -> None:
+    """Raise InvalidArtefact when something that is neither empty nor a model would be overwritten at ``folder``."""
+    if folder.exists() and not (
+        folder.is_dir() and (ModelFolder(folder).manifest.exists() or not any(folder.iterdir()))
+    ):
+        raise InvalidArtefact(f"{folder}: exists and is no model folder; give --output a new or empty folder")
+
+
 def replace_folder(new: Path, old: Path) -> None:
     """Put a finished model folder in the place of ``old``; a folder that is no model is never removed.
 
-    Hand-written files (``*.md``) of the old folder are kept.
+    Hand-written files (``*.md``) of the old folder are kept. Raises InvalidArtefact as
+    :func:`check_replaceable` does.
     """
+    check_replaceable(old)
     if old.exists():
-        if any(old.iterdir()) and not ModelFolder(old).manifest.exists():
-            raise KesuError(f"{old}: exists and is no model folder; give --output a new or empty folder")
         for card in old.glob("*.md"):
             shutil.copyfile(card, new / card.name)
-        shutil.rmtree(old)
-    new.replace(old)
+        # Renamed, not removed: until the new folder is in its place, nothing is lost.
+        aside = new.with_name("replaced")
+        old.replace(aside)
+        try:
+            new.replace(old)
+        except OSError:
+            aside.replace(old)
+            raise
+        shutil.rmtree(aside)
+    else:
+        new.replace(old)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from transformers import (
-    AutoTokenizer,
     EarlyStoppingCallback,
     PreTrainedTokenizerFast,
     Trainer,
@@ -26,7 +27,6 @@ from transformers import (
     set_seed,
 )
 from transformers.integrations import TensorBoardCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from model.network import ComplaintModel
 from model.text import normalise
@@ -67,7 +67,7 @@ class Collator:
 
 
 def parameter_groups(network: ComplaintModel, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Layer-wise learning-rate decay (Howard & Ruder 2018); no weight decay on biases and norms."""
+    """Layer-wise learning-rate decay (Howard & Ruder 2018); no weight decay on biases, norms and heads."""
     settings = config.optimisation
     depth = network.encoder.config.num_hidden_layers
 
@@ -87,7 +87,7 @@ def parameter_groups(network: ComplaintModel, config: TrainingConfig) -> list[di
     return list(groups.values())
 
 
-class JsonLines(TrainerCallback):  # type: ignore[misc]
+class JsonLines(TrainerCallback):
     """Appends every figure the trainer logs to ``log.jsonl``."""
 
     def __init__(self, path: Path):
@@ -101,24 +101,34 @@ class JsonLines(TrainerCallback):  # type: ignore[misc]
                 file.write(json.dumps(row) + "\n")
 
 
-class ComplaintTrainer(Trainer):  # type: ignore[misc]
+class SamplerEpoch(TrainerCallback):
+    """Tells the sampler its epoch: the trainer loses it when several processes resume in the middle of one."""
+
+    def __init__(self, sampler: TokenBudgetBatchSampler):
+        self.sampler = sampler
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The epoch begun or gone on with."""
+        self.sampler.set_epoch(int(state.epoch or 0))
+
+
+class ComplaintTrainer(Trainer):
     """``Trainer`` with kesu's batches, loss, optimiser groups and validation figures."""
 
-    def __init__(self, config: TrainingConfig, lengths: Sequence[int], validate: Validate, **kwargs: Any):
+    # Set by Trainer, which mypy does not follow.
+    optimizer: torch.optim.Optimizer | None
+    control: Any
+
+    def __init__(self, config: TrainingConfig, sampler: TokenBudgetBatchSampler, validate: Validate, **kwargs: Any):
         super().__init__(**kwargs)
-        self.config, self.lengths, self.validate = config, lengths, validate
+        self.config, self.sampler, self.validate = config, sampler, validate
         self.motive_weights = motive_weights(self.train_dataset, config.loss.rare_motive_power)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Batches by token budget, the same on every process count."""
-        sampler = TokenBudgetBatchSampler(
-            self.lengths,
-            self.config.optimisation.batch_tokens,
-            seed=self.config.optimisation.seed,
-            processes=self.args.world_size,
+        """Batches by token budget, dealt out to the processes in turn."""
+        return self.accelerator.prepare(
+            DataLoader(self.train_dataset, batch_sampler=self.sampler, collate_fn=self.data_collator)
         )
-        loader: DataLoader[Any] = DataLoader(self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator)
-        return self.accelerator.prepare(loader)
 
     def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
         """AdamW with a learning rate a layer."""
@@ -143,13 +153,24 @@ class ComplaintTrainer(Trainer):  # type: ignore[misc]
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         """Figures of the validation rows, named ``eval_…``; ``eval_index`` decides what is best."""
-        network = self.accelerator.unwrap_model(self.model)
-        network.eval()
-        figures = {f"{metric_key_prefix}_{k}": v for k, v in self.validate(network, self.data_collator.tokeniser).items()}
-        network.train()
-        self.log(figures)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
-        return figures
+        figures: list[dict[str, float] | None] = [None]
+        if self.is_world_process_zero():
+            network = self.accelerator.unwrap_model(self.model)
+            network.eval()
+            found = self.validate(network, self.data_collator.tokeniser)
+            network.train()
+            figures = [{f"{metric_key_prefix}_{name}": value for name, value in found.items()}]
+        # Batch statistics differ a little between processes; were their figures to differ, only some would stop early.
+        told: dict[str, float] = broadcast_object_list(figures)[0]
+        self.log(told)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, told)
+        return told
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end (the trainer's state comes last); None without one."""
+    whole = [state.parent for state in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(whole, key=lambda checkpoint: int(checkpoint.name.rpartition("-")[2]), default=None)
 
 
 def fit(
@@ -165,7 +186,8 @@ def fit(
     """Train ``network`` on ``table``, keep the weights of the best validation index, save them in ``output``.
 
     ``validate`` gives the figures of the held-out rows, ``index`` among them. Checkpoints lie in
-    ``output/checkpoints``; ``resume`` goes on from the last. Raises ValueError for fewer than two rows.
+    ``output/checkpoints``; ``resume`` goes on from the last, and starts afresh where there is none.
+    Under ``torchrun`` every process calls this; only the first writes. Raises ValueError for fewer than two rows.
     """
     settings = config.optimisation
     set_seed(settings.seed)
@@ -174,12 +196,14 @@ def fit(
     on_cpu = not torch.cuda.is_available()
     if on_cpu:
         use_pooled_dropout(network)
+        # The backward pass of torch's fused attention takes almost three times as long as the plain one here.
+        network.encoder.set_attn_implementation("eager")
     tokeniser = Tokeniser(tokenizer.backend_tokenizer, config.model.max_tokens)
     lengths = [len(token_ids(tokeniser, text)) for text in table["text"]]
-    processes = max(1, torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1)
-    per_epoch = len(TokenBudgetBatchSampler(lengths, settings.batch_tokens, seed=settings.seed, processes=processes))
-    per_epoch = max(1, per_epoch // processes)
-    steps = max(1, math.ceil(per_epoch * settings.epochs))
+    processes = PartialState(cpu=on_cpu).num_processes
+    sampler = TokenBudgetBatchSampler(lengths, settings.batch_tokens, seed=settings.seed, processes=processes)
+    per_epoch = len(sampler) // processes
+    steps = math.ceil(per_epoch * settings.epochs)
     interval = min(per_epoch, 500)
     output.mkdir(parents=True, exist_ok=True)
     arguments = TrainingArguments(
@@ -205,14 +229,16 @@ def fit(
         data_seed=settings.seed,
         remove_unused_columns=False,
         accelerator_config={"even_batches": False},
+        restore_callback_states_from_checkpoint=True,
     )
-    board = TensorBoardCallback(SummaryWriter(str(output / "tensorboard")))
-    callbacks: list[TrainerCallback] = [JsonLines(output / "log.jsonl"), board]
+    callbacks: list[TrainerCallback] = [SamplerEpoch(sampler), JsonLines(output / "log.jsonl")]
+    if arguments.process_index == 0:
+        callbacks.append(TensorBoardCallback(SummaryWriter(str(output / "tensorboard"))))
     if settings.patience:
-        callbacks.append(EarlyStoppingCallback(early_stopping_patience=settings.patience * max(1, per_epoch // interval)))
+        callbacks.append(EarlyStoppingCallback(math.ceil(settings.patience * per_epoch / interval)))
     trainer = ComplaintTrainer(
         config,
-        lengths,
+        sampler,
         validate,
         model=network,
         args=arguments,
@@ -222,8 +248,8 @@ def fit(
         processing_class=tokenizer,
         callbacks=callbacks,
     )
-    checkpoint = get_last_checkpoint(arguments.output_dir) if resume and Path(arguments.output_dir).is_dir() else None
-    trainer.train(resume_from_checkpoint=checkpoint)
+    checkpoint = last_checkpoint(Path(arguments.output_dir)) if resume else None
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.is_world_process_zero():
         network.save_pretrained(output / "best")
         tokenizer.save_pretrained(output / "best")

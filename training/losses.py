@@ -34,7 +34,12 @@ def distance_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def total_loss(
-    output: ComplaintOutput, targets: Mapping[str, Tensor], settings: LossSettings, *, smoothing: float, motive_weights: Tensor
+    output: ComplaintOutput,
+    targets: Mapping[str, Tensor],
+    settings: LossSettings,
+    *,
+    smoothing: float,
+    motive_weights: Tensor,
 ) -> Tensor:
     """Weighted mean over the rows of a batch.
 
@@ -42,8 +47,10 @@ def total_loss(
     ``severity``, ``style`` (distributions), each ``[rows, labels]``, and ``weight`` ``[rows]``.
     ``motive_weights`` ``[motives]`` raises rows whose primary motive is rare.
     """
-    assert output.causes is not None and output.motives is not None
-    assert output.severity is not None and output.style is not None
+    assert output.causes is not None
+    assert output.motives is not None
+    assert output.severity is not None
+    assert output.style is not None
     complaint = 1.0 - targets["severity"][:, 0]
     rarity = (targets["primary_motive"] * motive_weights).sum(-1)
     rows = (

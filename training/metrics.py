@@ -422,7 +422,9 @@ def paired_bootstrap(
     for key in (k for k in plain[0] if k in plain[1]):
         difference = drawn[0][key] - drawn[1][key]
         low, high = _percentiles(difference, level)
-        p = min(1.0, 2 * min(float((difference <= 0).mean()), float((difference >= 0).mean())))
+        # One is added to both counts: no number of resamples shows that a difference is certain.
+        tail = 1 + min(int((difference <= 0).sum()), int((difference >= 0).sum()))
+        p = min(1.0, 2 * tail / (resamples + 1))
         result[key] = {"difference": float(plain[0][key][0] - plain[1][key][0]), "low": low, "high": high, "p": p}
     return result
 

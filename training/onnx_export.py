@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
+import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -14,6 +18,7 @@ from torch import Tensor, nn
 
 from model.network import DIMENSIONS, ComplaintModel
 
+Floats = npt.NDArray[np.float32]
 OPSET = 18
 # Smaller matrices (the heads) gain nothing from int8 and lose precision.
 SMALLEST_QUANTISED = 128
@@ -35,8 +40,9 @@ class _Answering(nn.Module):
 
 def write_fp32(network: ComplaintModel, path: Path) -> None:
     """Trace ``network`` to ONNX: ``input_ids`` int64 ``[1, tokens]`` in, one ``[1, labels]`` a dimension out."""
-    network = network.eval().float()
+    network = network.eval().float().cpu()
     network.encoder.config._attn_implementation = "eager"
+    tokens = torch.export.Dim("tokens", min=3, max=network.encoder.config.max_position_embeddings)
     example = torch.full((1, 24), 7, dtype=torch.long)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -46,7 +52,7 @@ def write_fp32(network: ComplaintModel, path: Path) -> None:
             str(path),
             input_names=["input_ids"],
             output_names=list(DIMENSIONS),
-            dynamic_shapes={"input_ids": {1: torch.export.Dim("tokens", min=3, max=network.encoder.config.max_position_embeddings)}},
+            dynamic_shapes={"input_ids": {1: tokens}},
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
@@ -81,30 +87,89 @@ def _halve_tables(model: onnx.ModelProto) -> None:
                 tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
             looked_up = node.output[0]
             node.output[0] = f"{looked_up}_half"
-            nodes.append(helper.make_node("Cast", [node.output[0]], [looked_up], to=TensorProto.FLOAT, name=f"{node.name}_cast"))
+            name = f"{node.name}_cast"
+            nodes.append(helper.make_node("Cast", [node.output[0]], [looked_up], to=TensorProto.FLOAT, name=name))
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     del model.graph.value_info[:]  # the types of the looked-up rows changed
 
 
-def write_int8(fp32: Path, path: Path) -> None:
+def _channel_maxima(model: onnx.ModelProto, tensors: Sequence[str], texts: Sequence[Sequence[int]]) -> dict[str, Floats]:
+    """Largest absolute value of each channel (last axis) of ``tensors`` over calibration ``texts`` (token ids)."""
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    probe.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in tensors)
+    session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+    maxima: dict[str, Floats] = {}
+    for ids in texts:
+        values = session.run(list(tensors), {"input_ids": np.asarray(ids, np.int64)[None]})
+        for name, value in zip(tensors, values, strict=True):
+            found = np.abs(value).reshape(-1, value.shape[-1]).max(0)
+            maxima[name] = np.maximum(maxima.get(name, found), found)
+    return maxima
+
+
+def smooth(model: onnx.ModelProto, texts: Sequence[Sequence[int]], strength: float = 0.7) -> None:
+    """Move outlier channels from activations into the weights, in place (SmoothQuant, Xiao et al. 2023).
+
+    One scale has to serve all channels of an activation; a few of them are tens of times larger
+    than the rest. Each input of a dense layer is divided by a factor a channel and the matrix's
+    rows are multiplied by it: the same function, but easier to round.
+    """
+    matrices = {tensor.name: tensor for tensor in model.graph.initializer}
+    consumers: dict[str, list[onnx.NodeProto]] = {}
+    chosen = set(_matrix_nodes(model.graph))
+    for node in model.graph.node:
+        if node.name in chosen:
+            consumers.setdefault(node.input[0], []).append(node)
+    maxima = _channel_maxima(model, list(consumers), texts)
+    factors: dict[str, str] = {}
+    for number, (tensor, nodes) in enumerate(consumers.items()):
+        weights = [numpy_helper.to_array(matrices[node.input[1]]) for node in nodes]
+        rows = np.maximum.reduce([np.abs(weight).max(axis=1) for weight in weights])
+        factor = (np.maximum(maxima[tensor], 1e-5) ** strength / np.maximum(rows, 1e-5) ** (1 - strength)).astype(np.float32)
+        factor /= np.exp(np.log(factor).mean())
+        for node, weight in zip(nodes, weights, strict=True):
+            matrices[node.input[1]].CopyFrom(numpy_helper.from_array(weight * factor[:, None], node.input[1]))
+        factors[tensor] = f"smooth_{number}"
+        model.graph.initializer.append(numpy_helper.from_array(1.0 / factor, factors[tensor]))
+    rewritten: list[onnx.NodeProto] = []
+    done: set[str] = set()
+    for node in model.graph.node:
+        if node.name in chosen:
+            tensor = node.input[0]
+            if tensor not in done:
+                done.add(tensor)
+                scale = helper.make_node("Mul", [tensor, factors[tensor]], [f"{tensor}_smooth"], name=factors[tensor])
+                rewritten.append(scale)
+            node.input[0] = f"{tensor}_smooth"
+        rewritten.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(rewritten)
+
+
+def write_int8(fp32: Path, path: Path, texts: Sequence[Sequence[int]]) -> None:
     """Dynamic int8 quantisation of the encoder's dense layers (signed weights, one scale a column), fp16 tables.
 
-    The graph is not fused first: fused attention and layer norms hinder quantisation and are slower on x86.
+    ``texts`` are token ids of a few dozen calibration texts. The graph is not fused first: fused
+    attention and layer norms hinder quantisation and are slower on x86.
     """
     model = onnx.load(fp32)
-    nodes = _matrix_nodes(model.graph)
-    if not nodes:
+    if not _matrix_nodes(model.graph):
         raise ValueError(f"{fp32}: holds no large MatMul to quantise")
-    quantize_dynamic(
-        fp32,
-        path,
-        nodes_to_quantize=nodes,
-        op_types_to_quantize=["MatMul"],
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        extra_options={"MatMulConstBOnly": True},
-    )
+    smooth(model, texts)
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        smoothed = Path(scratch) / "smoothed.onnx"
+        onnx.save(model, smoothed)
+        quantize_dynamic(
+            smoothed,
+            path,
+            nodes_to_quantize=_matrix_nodes(model.graph),
+            op_types_to_quantize=["MatMul"],
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            extra_options={"MatMulConstBOnly": True},
+        )
     quantised = onnx.load(path)
     _halve_tables(quantised)
     onnx.checker.check_model(quantised)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import Dataset, Features, Sequence as ListOf, Value
+from datasets import Dataset, Features, Value
+from datasets import List as ListOf
+from pyarrow import ArrowInvalid, parquet
 from torch import Tensor
 
 from data.schema import LabelledText
@@ -54,22 +56,31 @@ def labelled_table(rows: Sequence[LabelledText], taxonomy: Taxonomy, weights: Ma
         table["motives"].append(many_hot(row.motives, taxonomy.motive_ids))
         table["primary_motive"].append(many_hot(row.motives[:1], taxonomy.motive_ids))
         table["severity"].append(one_hot(row.severity, taxonomy.levels))
-        table["style"].append(one_hot(style_index[row.style or taxonomy.neutral_style], len(taxonomy.styles)))
+        table["style"].append(one_hot(style_index[row.style], len(taxonomy.styles)))
     return Dataset.from_dict(table, features=features(taxonomy))
 
 
 def read_soft_table(path: Path, taxonomy: Taxonomy, weight: float) -> Dataset:
-    """Soft targets written by ``kesu distil`` (Parquet), each row weighing ``weight``."""
+    """Soft targets written by ``kesu distil`` (Parquet), each row weighing ``weight``.
+
+    Raises InvalidInput for a missing or damaged file and for one of other numbers of labels.
+    """
     if not path.is_file():
         raise InvalidInput(f"{path}: no such file of soft targets; make it with kesu distil")
-    table = Dataset.from_parquet(str(path))
+    try:
+        # Into memory: `Dataset.from_parquet` would leave a copy in the user's cache.
+        table = Dataset(parquet.read_table(path))
+    except (ArrowInvalid, OSError) as error:
+        raise InvalidInput(f"{path}: not a Parquet file; make it with kesu distil") from error
     expected = features(taxonomy)
     if set(table.column_names) != set(expected) - {"weight"}:
-        raise InvalidInput(f"{path}: columns {table.column_names} are not those of a soft-target file; make it with kesu distil")
-    try:
-        return table.add_column("weight", [weight] * len(table)).select_columns(list(expected)).cast(expected)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{path}: made for other labels than those of this training: {error}") from error
+        raise InvalidInput(
+            f"{path}: columns {', '.join(table.column_names)} are not those of a soft-target file; "
+            "make it with kesu distil"
+        )
+    if any(table.features[name] != expected[name] for name in table.column_names):
+        raise InvalidInput(f"{path}: made for other labels than those of this training; distil again")
+    return table.add_column("weight", [weight] * len(table)).select_columns(list(expected)).cast(expected)
 
 
 def motive_weights(table: Dataset, power: float) -> Tensor:

@@ -23,7 +23,7 @@ from training.predict import predict
 def baseline_opinion(texts: Sequence[str], files: Sequence[Path] | None, taxonomy: Taxonomy) -> Soft:
     """The TF-IDF model's probabilities in the form of a teacher's; trained on ``files`` or the corpus."""
     rows = load_labelled(files, taxonomy) if files else load_corpus("train")
-    probabilities = fit_baseline(rows, taxonomy).probabilities(texts)
+    probabilities = fit_baseline([row.as_row() for row in rows], taxonomy).probabilities(texts)
     complaint = 1.0 - probabilities["severity"][:, :1]
 
     def share(many: np.ndarray) -> np.ndarray:
@@ -34,6 +34,10 @@ def baseline_opinion(texts: Sequence[str], files: Sequence[Path] | None, taxonom
         "primary_cause": share(probabilities["causes"]),
         "primary_motive": share(probabilities["motives"]),
     }
+
+
+def _labels(taxonomy: Taxonomy) -> tuple[object, ...]:
+    return taxonomy.cause_ids, taxonomy.motive_ids, taxonomy.levels, taxonomy.style_ids
 
 
 def write_opinions(
@@ -54,16 +58,21 @@ def write_opinions(
     if not texts:
         raise InvalidInput(f"{files[0]}: holds no text; give JSONL files with a field text")
     weights = list(shares) if shares else [1.0] * len(teachers)
+    if not teachers or len(weights) != len(teachers):
+        raise InvalidInput(f"{len(teachers)} teachers but {len(weights)} weights: give one weight a teacher")
+    artefacts = [ModelFolder(folder).validate(warm_start=True) for folder in teachers]
+    taxonomy = artefacts[0].taxonomy
+    for artefact in artefacts:
+        if _labels(artefact.taxonomy) != _labels(taxonomy):
+            raise InvalidInput(
+                f"{artefact.folder.path}: was trained on other labels than {teachers[0]}; "
+                "distil from teachers of one taxonomy"
+            )
     opinions: list[Soft] = []
-    taxonomy: Taxonomy | None = None
-    for folder in teachers:
-        artefact = ModelFolder(folder).validate(warm_start=True)
-        taxonomy = taxonomy or artefact.taxonomy
+    for artefact in artefacts:
         network, _ = load_trained(artefact.folder.warm_start, artefact.taxonomy)
         tokeniser = Tokeniser.load(artefact.folder.tokenizer, artefact.decoding.max_tokens)
         opinions.append(soft_targets(predict(network, tokeniser, texts, precision="bf16")))
-    if taxonomy is None:
-        raise InvalidInput("no teacher: name at least one with --teacher")
     if baseline_share:
         opinions.append(baseline_opinion(texts, baseline_train, taxonomy))
         weights.append(baseline_share)

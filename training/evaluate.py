@@ -1,0 +1,275 @@
+"""``kesu evaluate``: a model (or a file of its answers) against gold labels, and the report about it.
+
+Only typer is imported at the top: the other commands of this layer load this module too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from model.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from model import Classifier
+    from model.taxonomy import Taxonomy
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    ``result`` is ready for JSON and holds no text: the figures under the names of
+    :func:`training.metrics.evaluate`, then ``intervals``, ``labels``, ``calibration``,
+    ``coverage_risk``, ``severity_confusion``, ``worst`` (ids), ``baseline``, ``facts``.
+    """
+
+    result: dict[str, Any]
+    gold: dict[str, dict[str, Any]]
+    predicted: dict[str, dict[str, Any]]
+
+
+def _read_gold(path: Path, taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
+    from data.readers import load_labelled
+
+    rows: dict[str, dict[str, Any]] = {}
+    for text in load_labelled([path], taxonomy):
+        if text.id in rows:
+            raise InvalidInput(f"{path}: id {text.id!r} appears more than once; a gold row must be scored once")
+        rows[text.id] = text.as_row()
+    return rows
+
+
+def read_predictions(path: Path) -> dict[str, dict[str, Any]]:
+    """Predicted rows by id, from JSONL as ``kesu classify --output`` writes it.
+
+    Raises InvalidInput, naming file and line, for what is no object, has no id or repeats one.
+    """
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise InvalidInput(f"{path}: predictions cannot be read: {reason}") from error
+    rows: dict[str, dict[str, Any]] = {}
+    for number, line in enumerate(content.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InvalidInput(f"{path}:{number}: not valid JSON: {error}") from error
+        if not isinstance(row, dict) or row.get("id") in (None, ""):
+            raise InvalidInput(f"{path}:{number}: expected an object with an id")
+        # Readers of gold files know ids as strings only.
+        key = str(row["id"])
+        if key in rows:
+            raise InvalidInput(f"{path}:{number}: id {key!r} appears more than once")
+        rows[key] = row
+    if not rows:
+        raise InvalidInput(f"{path}: holds no predictions")
+    return rows
+
+
+def _classify(classifier: Classifier, gold: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Answers by id; a text the model refuses gets none and counts as missing."""
+    ids = list(gold)
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        try:
+            answers = classifier.classify([gold[key]["text"] for key in chunk])
+            yield from ((key, answer.to_row()) for key, answer in zip(chunk, answers, strict=True))
+        except InvalidInput:
+            # One refused text must not cost the chunk: ask for each alone.
+            for key in chunk:
+                try:
+                    yield key, classifier.classify([gold[key]["text"]])[0].to_row()
+                except InvalidInput:
+                    continue
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def _commit() -> str:
+    """Commit of the code that measured, with "+" when it had been changed since; "unknown" outside a checkout."""
+    folder = Path(__file__).parent
+    answers = []
+    for arguments in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
+        try:
+            done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return "unknown"
+        if done.returncode:
+            return "unknown"
+        answers.append(done.stdout.strip())
+    return answers[0] + ("+" if answers[1] else "")
+
+
+def _version() -> str:
+    try:
+        return metadata.version("kesu")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _run_baseline(
+    gold: Mapping[str, Mapping[str, Any]], files: Sequence[Path], taxonomy: Taxonomy, seed: int
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Answers of a baseline by id, and facts about its training rows. Rows that are also gold are left out."""
+    from data.corpus import load_corpus
+    from data.readers import load_labelled
+    from training.baseline import fit
+
+    rows = load_labelled(files, taxonomy) if files else load_corpus("train")
+    texts = {row["text"] for row in gold.values()}
+    kept = [row.as_row() for row in rows if row.id not in gold and row.text not in texts]
+    model = fit(kept, taxonomy, seed=seed)
+    answers = model.predict([row["text"] for row in gold.values()])
+    facts = {
+        "baseline trained on": ", ".join(map(str, files)) if files else "the shipped corpus, train split",
+        "baseline training rows": f"{len(kept)} ({len(rows) - len(kept)} left out: also in the gold file)",
+    }
+    return dict(zip(gold, answers, strict=True)), facts
+
+
+def _check_output(path: Path) -> None:
+    if path.is_dir() or not path.parent.is_dir():
+        raise InvalidInput(f"{path}: cannot be written: {'it is' if path.is_dir() else 'there is no such'} folder")
+
+
+def run_evaluation(
+    gold_path: Path,
+    *,
+    model_path: Path | None = None,
+    predictions_path: Path | None = None,
+    baseline: bool = False,
+    baseline_train: Sequence[Path] = (),
+    output: Path | None = None,
+    taxonomy_path: Path | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Score a model folder (the shipped one if None), or predictions, against the gold file.
+
+    With ``output`` the HTML report is written there, whole or not at all. ``taxonomy_path`` is
+    for predictions; a model brings its own. Raises InvalidInput for files that cannot be
+    scored, InvalidArtefact for a model that cannot be loaded.
+    """
+    from model.taxonomy import load_taxonomy
+    from training import metrics
+
+    if model_path is not None and predictions_path is not None:
+        raise InvalidInput("name either a model or predictions, not both")
+    if output is not None:
+        _check_output(output)
+    facts: dict[str, Any] = {}
+    if predictions_path is None:
+        from model import Classifier
+
+        classifier = Classifier.load(model_path)
+        taxonomy = classifier.taxonomy
+        gold = _read_gold(gold_path, taxonomy)
+        predicted = dict(_classify(classifier, gold))
+        facts["model"] = f"{classifier.info.name} {classifier.info.version}"
+        facts["model folder"] = str(model_path) if model_path else "the shipped one"
+    else:
+        predicted = read_predictions(predictions_path)
+        taxonomy = load_taxonomy(taxonomy_path)
+        gold = _read_gold(gold_path, taxonomy)
+        facts["predictions"] = f"{predictions_path} (sha256 {_digest(predictions_path)})"
+    facts["taxonomy"] = taxonomy.version
+    facts["gold"] = f"{gold_path} (sha256 {_digest(gold_path)}, {len(gold)} rows)"
+
+    pairs = metrics.pair_up(gold, predicted, taxonomy)
+    result = metrics.evaluate_pairs(pairs)
+    result["intervals"] = metrics.bootstrap(pairs, resamples=resamples, seed=seed)
+    result["labels"] = metrics.label_tables(pairs)
+    result["calibration"] = metrics.calibration(pairs)
+    result["coverage_risk"] = metrics.coverage_risk(pairs)
+    result["severity_confusion"] = metrics.severity_confusion(pairs)
+    result["worst"] = metrics.worst_cases(pairs)
+    if baseline:
+        answers, about = _run_baseline(gold, baseline_train, taxonomy, seed)
+        other = metrics.pair_up(gold, answers, taxonomy)
+        result["baseline"] = {
+            "figures": metrics.evaluate_pairs(other),
+            "intervals": metrics.bootstrap(other, resamples=resamples, seed=seed),
+            "labels": metrics.label_tables(other),
+            "calibration": metrics.calibration(other),
+            "coverage_risk": metrics.coverage_risk(other),
+            "difference": metrics.paired_bootstrap(gold, predicted, answers, taxonomy, resamples=resamples, seed=seed),
+        }
+        facts |= about
+    facts |= {
+        "resamples, seed": f"{resamples}, {seed}",
+        "kesu": f"{_version()}, commit {_commit()}",
+        "Python": platform.python_version(),
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+    result["facts"] = facts
+    evaluation = Evaluation(result, gold, predicted)
+    if output is not None:
+        from training.report import write_report
+
+        write_report(output, result, gold, predicted, taxonomy)
+    return evaluation
+
+
+def _table(result: Mapping[str, Any]) -> Iterator[str]:
+    other = result.get("baseline")
+    header = f"{'':32s} {'value':>8s}  {'95 % interval':>17s}"
+    yield header + ("   baseline" if other else "")
+    for key, (low, high) in result["intervals"].items():
+        line = f"{key:32s} {result[key]:8.4f}  {low:8.4f} {high:8.4f}"
+        yield line + (f"   {other['figures'][key]:8.4f}" if other and key in other["figures"] else "")
+
+
+def evaluate(
+    gold: Annotated[Path, typer.Argument(help="Labelled file: CSV, TSV, XLSX, JSONL or Parquet.")],
+    model: Annotated[Path | None, typer.Option(help="Model folder; the shipped model if left out.")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="JSONL written by `kesu classify --output`.")] = None,
+    baseline: Annotated[bool, typer.Option("--baseline", help="Train the TF-IDF baseline and show it beside.")] = False,
+    baseline_train: Annotated[
+        list[Path] | None, typer.Option(help="Labelled file for the baseline, may be repeated; the corpus if left out.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML report to write.")] = None,
+    taxonomy: Annotated[Path | None, typer.Option(help="Taxonomy file of the predictions, unless shipped.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
+    resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples behind each interval.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap and the baseline.")] = 0,
+) -> None:
+    """Score a model, or a file of predictions, against gold labels."""
+    found = run_evaluation(
+        gold,
+        model_path=model,
+        predictions_path=predictions,
+        baseline=baseline or bool(baseline_train),
+        baseline_train=baseline_train or (),
+        output=report,
+        taxonomy_path=taxonomy,
+        resamples=resamples,
+        seed=seed,
+    ).result
+    if found["missing"]:
+        typer.echo(f"warning: {found['missing']} gold rows have no answer; they are not in any figure", err=True)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    typer.echo(f"{found['rows']} rows, {found['complaints']} complaints, {found['missing']} missing")
+    for line in _table(found):
+        typer.echo(line)
+    if report is not None:
+        typer.echo(f"report written to {report}")
