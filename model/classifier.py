@@ -8,12 +8,12 @@ from pathlib import Path
 
 from model.artifact import DEFAULT_FOLDER, ModelFolder
 from model.classification import Classification, LabelScore, ModelInfo, Notice, Severity, Span
-from model.decode import Decoded, decode, group_probabilities
+from model.decode import REVIEW, Decoded, decode, group_probabilities
 from model.decoding import Decoding
 from model.engine import Engine, OnnxEngine
 from model.errors import InvalidArtefact, InvalidInput
 from model.evidence import occlude
-from model.intake import accept, notices
+from model.intake import UNSAFE_NOTICES, accept, notices
 from model.taxonomy import Taxonomy
 from model.text import NormalisedText
 from model.tokeniser import Tokeniser, Tokens
@@ -143,6 +143,8 @@ class Classifier:
         labels = self.taxonomy
         level, style = int(decoded.level[row]), int(decoded.chosen_style[row])
         is_complaint = bool(decoded.is_complaint[row])
+        # What calibration never saw is no case for a machine to decide, however sure it feels.
+        foreign = tuple(notice.code for notice in reading.warnings if notice.code in UNSAFE_NOTICES)
         causes = tuple(
             LabelScore(
                 labels.causes[c].id,
@@ -172,8 +174,8 @@ class Classifier:
             severity=Severity(level, labels.severities[level].zh, tuple(decoded.severity[row].tolist()), level),
             style=LabelScore(labels.styles[style].id, labels.styles[style].zh, float(decoded.style[row, style])),
             confidence=float(decoded.confidence[row]),
-            decision=decoded.decision[row],
-            review_reasons=decoded.review_reasons[row],
+            decision=REVIEW if foreign else decoded.decision[row],
+            review_reasons=foreign + decoded.review_reasons[row],
             warnings=reading.warnings,
             model=self.info,
         )

@@ -13,6 +13,8 @@ MAX_CHARACTERS = 100_000
 MIN_HAN_SHARE = 0.05
 # Above this share of unknown pieces the network reads too little of the text to trust it.
 MAX_UNKNOWN_SHARE = 0.2
+# Warnings about texts unlike those that confidence was calibrated on.
+UNSAFE_NOTICES = frozenset({"not_chinese", "too_short", "unknown_characters"})
 
 
 def accept(text: object) -> NormalisedText:

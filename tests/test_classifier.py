@@ -146,3 +146,10 @@ def test_load_takes_a_string_and_names_what_is_wrong(model_folder: Path) -> None
     (model_folder / "tokenizer.json").unlink()
     with pytest.raises(InvalidArtefact, match=r"tokenizer\.json: missing"):
         Classifier.load(model_folder)
+
+
+@pytest.mark.parametrize("text", ["I want my money back, this is broken", "差"])
+def test_classifier_leaves_texts_unlike_the_calibration_rows_to_a_person(toy_classifier: Classifier, text: str) -> None:
+    (answer,) = toy_classifier.classify([text])
+    assert answer.decision == "review"
+    assert answer.review_reasons[0] == answer.warnings[0].code

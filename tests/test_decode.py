@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -56,6 +56,7 @@ def single(
     return Logits(causes=row, severity=np.asarray([severity], np.float32), **{**zeros, **more})  # type: ignore[arg-type]
 
 
+@settings(max_examples=40)
 @given(logits_of(3), decodings)
 def test_decode_properties(logits: Logits, decoding: Decoding) -> None:
     decoded = decode(logits, decoding, TAXONOMY)
@@ -84,6 +85,7 @@ def test_decode_properties(logits: Logits, decoding: Decoding) -> None:
         assert (decoded.decision[row] == "auto") == (decoded.review_reasons[row] == ())
 
 
+@settings(max_examples=40)
 @given(logits_of(4), decodings)
 def test_decode_of_a_row_is_the_same_alone_and_in_a_batch(logits: Logits, decoding: Decoding) -> None:
     together = decode(logits, decoding, TAXONOMY)

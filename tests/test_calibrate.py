@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.schema import LabelledText
+from model.decode import decode, sigmoid, softmax
+from model.decoding import Decoding
+from model.engine import Logits
+from model.errors import InvalidInput
+from model.taxonomy import Taxonomy, parse_taxonomy
+from tests.tiny import SMALL_TAXONOMY
+from training import calibrate as module
+from training.calibrate import MINIMUM_BAND, NEVER, Gold, confidence_threshold, fit_decoding
+
+SMALL = parse_taxonomy(SMALL_TAXONOMY, Path("toy.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RESAMPLES", 3)
+
+
+def drawn(taxonomy: Taxonomy, rows: int, *, scale: float = 1.0, seed: int = 0) -> tuple[Logits, list[LabelledText]]:
+    """Labels drawn from the probabilities of random logits, and those logits made ``scale`` times too large."""
+    rng = np.random.default_rng(seed)
+
+    def scores(size: int, spread: float) -> np.ndarray:
+        return rng.normal(scale=spread, size=(rows, size))
+
+    causes, motives = scores(len(taxonomy.causes), 2.5) - 1, scores(len(taxonomy.motives), 2.5) - 1
+    severity, style = scores(taxonomy.levels, 2.0), scores(len(taxonomy.styles), 2.0)
+
+    def pick(of: np.ndarray) -> list[int]:
+        return [int(rng.choice(len(p), p=p)) for p in softmax(of)]
+
+    def several(of: np.ndarray, ids: tuple[str, ...], row: int) -> list[str]:
+        order = np.argsort(-of[row])
+        return [ids[i] for i in order if rng.random() < sigmoid(of[row])[i]]
+
+    levels, styles, texts = pick(severity), pick(style), []
+    for row in range(rows):
+        labels = {"causes": several(causes, taxonomy.cause_ids, row), "motives": several(motives, taxonomy.motive_ids, row)}
+        if levels[row] == 0 or not any(labels.values()):
+            labels, levels[row] = {}, 0
+        texts.append(
+            LabelledText.parse(
+                {"id": str(row), "text": f"第{row}件", "severity": levels[row], "style": taxonomy.style_ids[styles[row]], **labels},
+                taxonomy,
+            )
+        )
+    return Logits(*(scale * x.astype(np.float32) for x in (causes, motives, severity, style))), texts
+
+
+def check_sane(decoding: Decoding, taxonomy: Taxonomy) -> None:
+    """What a ``decoding.json`` must fulfil, by its own reader, and no number at the far end."""
+    assert Decoding.parse(json.loads(json.dumps(decoding.to_dict())), taxonomy, Path("decoding.json")) == decoding
+    assert all(0.05 < threshold < 0.95 for threshold in (*decoding.cause_thresholds, *decoding.motive_thresholds))
+    assert 0.15 < decoding.complaint_threshold < 0.85
+    assert all(abs(offset) < 3.01 for offset in (*decoding.motive_offsets, *decoding.style_offsets))
+    assert all(later >= earlier for earlier, later in itertools.pairwise(decoding.severity_cuts))
+    assert all(level < cut < level + 1 for level, cut in enumerate(decoding.severity_cuts, 1))
+
+
+@pytest.mark.parametrize("wanted", [0.5, 1.0, 2.5])
+def test_fit_temperature_finds_the_known_one(wanted: float) -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(scale=2, size=(4000, 3))
+    binary = (rng.random(true.shape) < sigmoid(true)).astype(float)
+    found = module.fit_temperature(lambda t: module._binary_nll(wanted * true / t, binary))
+    assert found == pytest.approx(wanted, rel=0.07)
+    classes = np.array([rng.choice(3, p=p) for p in softmax(true)])
+    found = module.fit_temperature(lambda t: module._categorical_nll(wanted * true / t, classes))
+    assert found == pytest.approx(wanted, rel=0.07)
+
+
+def test_fit_temperature_stays_within_bounds() -> None:
+    assert module.fit_temperature(lambda t: t) == pytest.approx(0.3, rel=0.01)
+    assert module.fit_temperature(lambda t: -t) == pytest.approx(5.0, rel=0.01)
+
+
+def test_fit_decoding_undoes_overconfidence() -> None:
+    logits, rows = drawn(SMALL, 1500, scale=2.0)
+    decoding = fit_decoding(logits, rows, SMALL, max_tokens=64)
+    check_sane(decoding, SMALL)
+    assert decoding.temperature.style == pytest.approx(2.0, rel=0.25)
+    assert decoding.temperature.severity == pytest.approx(2.0, rel=0.35)
+    assert decoding.max_tokens == 64
+
+
+def test_fit_decoding_is_no_worse_than_the_start_and_depends_on_the_seed_alone() -> None:
+    logits, rows = drawn(SMALL, 600, scale=2.0)
+    fitted = fit_decoding(logits, rows, SMALL, max_tokens=64, seed=1)
+    assert fitted == fit_decoding(logits, rows, SMALL, max_tokens=64, seed=1)
+    gold = Gold.of(rows, SMALL)
+
+    def f1(decoding: Decoding) -> float:
+        chosen = decode(logits, decoding, SMALL).chosen_causes
+        given = np.array([[float(c in row) for c in range(len(SMALL.causes))] for row in chosen])
+        return float(2 * (given * gold.causes).sum() / (given.sum() + gold.causes.sum()))
+
+    assert f1(fitted) >= f1(Decoding.uncalibrated(SMALL, 64)) - 0.01
+
+
+def test_fit_decoding_opens_the_bands_it_promises() -> None:
+    logits, rows = drawn(SMALL, 1500)
+    decoding = fit_decoding(logits, rows, SMALL, max_tokens=64, auto_precision=0.7, suggest_precision=0.5)
+    decoded, gold = decode(logits, decoding, SMALL), Gold.of(rows, SMALL)
+    right = np.array([c[:1] == (p,) for c, p in zip(decoded.chosen_causes, gold.primary_cause, strict=True)])
+    auto = decoded.is_complaint & (np.array(decoded.decision) == "auto")
+    assert auto.sum() >= MINIMUM_BAND
+    assert right[auto].mean() > 0.65
+    assert decoding.suggest_confidence <= decoding.auto_confidence
+
+
+@pytest.mark.parametrize("kept", ["first cause and motive", "no cause", "no motive", "two complaints", "two others"])
+def test_fit_decoding_bears_labels_nobody_has(taxonomy: Taxonomy, kept: str) -> None:
+    logits, rows = drawn(taxonomy, 80, seed=3)
+    first = {"causes": taxonomy.cause_ids[:1], "motives": taxonomy.motive_ids[:1]}
+    others = [row.model_copy(update={"causes": (), "motives": (), "severity": 0}) for row in rows]
+    complaints = [row.model_copy(update={**first, "severity": 2}) for row in rows]
+    half = [*complaints[:40], *others[40:]]
+    chosen = {
+        "first cause and motive": half,
+        "no cause": [row.model_copy(update={"causes": ()}) for row in half],
+        "no motive": [row.model_copy(update={"motives": ()}) for row in half],
+        "two complaints": [*complaints[:2], *others[2:]],
+        "two others": [*others[:2], *complaints[2:]],
+    }[kept]
+    check_sane(fit_decoding(logits, chosen, taxonomy, max_tokens=64), taxonomy)
+
+
+def test_fit_decoding_of_the_smallest_taxonomy() -> None:
+    one = replace(
+        SMALL,
+        causes=SMALL.causes[:1],
+        motives=SMALL.motives[:1],
+        severities=SMALL.severities[:2],
+        styles=SMALL.styles[:1],
+    )
+    logits, rows = drawn(one, 80)
+    check_sane(fit_decoding(logits, rows, one, max_tokens=64), one)
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_fit_decoding_of_a_model_that_is_always_or_never_right(always: bool) -> None:
+    logits, rows = drawn(SMALL, 100)
+    gold = [SMALL.cause_ids[int(i)] for i in (logits.causes.argmax(1) if always else logits.causes.argmin(1))]
+    rows = [
+        row.model_copy(update={"causes": (cause,)} if row.severity else {})
+        for row, cause in zip(rows, gold, strict=True)
+    ]
+    sure = np.where(np.array([row.severity for row in rows])[:, None] > 0, -30.0, 30.0) * np.array([1.0, 0, 0, 0])
+    decoding = fit_decoding(replace(logits, severity=sure.astype(np.float32)), rows, SMALL, max_tokens=64)
+    if always:
+        assert decoding.auto_confidence < 1
+    else:
+        assert decoding.auto_confidence == decoding.suggest_confidence == NEVER
+
+
+@pytest.mark.parametrize(("rows", "complaints"), [(49, 20), (60, 0), (60, 60)])
+def test_fit_decoding_refuses_rows_it_cannot_learn_from(rows: int, complaints: int) -> None:
+    logits, texts = drawn(SMALL, rows)
+    labels = {"motives": SMALL.motive_ids[:1], "severity": 1}
+    none = {"causes": (), "motives": (), "severity": 0}
+    texts = [row.model_copy(update=labels if i < complaints else none) for i, row in enumerate(texts)]
+    with pytest.raises(InvalidInput, match=f"{rows} rows with {complaints} complaints"):
+        fit_decoding(logits, texts, SMALL, max_tokens=64)
+
+
+def test_confidence_threshold_reaches_as_far_as_precision_holds() -> None:
+    confidence = np.linspace(1, 0, 200)
+    right = np.arange(200) < 90
+    threshold = confidence_threshold(confidence, right, 0.9)
+    chosen = confidence >= threshold
+    assert chosen.sum() == 100
+    assert right[chosen].mean() == 0.9
+
+
+def test_confidence_threshold_is_never_without_a_band() -> None:
+    assert confidence_threshold(np.linspace(1, 0, 100), np.zeros(100, bool), 0.5) == NEVER
+    assert confidence_threshold(np.linspace(1, 0, MINIMUM_BAND - 1), np.ones(MINIMUM_BAND - 1, bool), 0.5) == NEVER
+    assert confidence_threshold(np.empty(0), np.empty(0, bool), 0.5) == NEVER
+
+
+def test_confidence_threshold_does_not_cut_through_equal_confidences() -> None:
+    confidence = np.array([0.9] * 20 + [0.5] * 40)
+    right = np.array([True] * 20 + [True] * 5 + [False] * 35)
+    # Five of the rows at 0.5 would still fit, but whoever takes one takes all.
+    assert confidence_threshold(confidence, right, 0.95) == 0.9
+    assert confidence_threshold(np.full(30, 0.7), np.arange(30) < 20, 0.9) == NEVER
