@@ -36,9 +36,11 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class RaisedBy:
-    """A severity rule that fired, and the words that fired it."""
+    """A severity rule that fired: its id, Chinese name, the level it asks for, and the words that fired it."""
 
     rule: str
+    name: str
+    level: int
     evidence: tuple[Span, ...] = ()
 
 
@@ -112,7 +114,10 @@ class Classification:
             "name": self.severity.name,
             "probabilities": [_rounded(value) for value in self.severity.probabilities],
             "model_level": self.severity.model_level,
-            "raised_by": [{"rule": r.rule, "evidence": _spans(r.evidence)} for r in self.severity.raised_by],
+            "raised_by": [
+                {"rule": r.rule, "name": r.name, "level": r.level, "evidence": _spans(r.evidence)}
+                for r in self.severity.raised_by
+            ],
         }
         answer["style"] = {
             "label": self.style.label,

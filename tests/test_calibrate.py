@@ -45,12 +45,21 @@ def drawn(taxonomy: Taxonomy, rows: int, *, scale: float = 1.0, seed: int = 0) -
 
     levels, styles, texts = pick(severity), pick(style), []
     for row in range(rows):
-        labels = {"causes": several(causes, taxonomy.cause_ids, row), "motives": several(motives, taxonomy.motive_ids, row)}
+        labels = {
+            "causes": several(causes, taxonomy.cause_ids, row),
+            "motives": several(motives, taxonomy.motive_ids, row),
+        }
         if levels[row] == 0 or not any(labels.values()):
             labels, levels[row] = {}, 0
         texts.append(
             LabelledText.parse(
-                {"id": str(row), "text": f"第{row}件", "severity": levels[row], "style": taxonomy.style_ids[styles[row]], **labels},
+                {
+                    "id": str(row),
+                    "text": f"第{row}件",
+                    "severity": levels[row],
+                    "style": taxonomy.style_ids[styles[row]],
+                    **labels,
+                },
                 taxonomy,
             )
         )

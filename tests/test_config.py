@@ -16,7 +16,7 @@ def test_config_defaults_are_valid() -> None:
 
 def test_config_file_changes_only_what_it_names(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
-    path.write_text('[optimisation]\nepochs = 2\n[data]\nweights = {authored = 0.7}\n', encoding="utf-8")
+    path.write_text("[optimisation]\nepochs = 2\n[data]\nweights = {authored = 0.7}\n", encoding="utf-8")
     config = load_config(path)
     assert config.optimisation.epochs == 2.0
     assert config.data.weights == {"authored": 0.7}

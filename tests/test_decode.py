@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from model.decode import complaint_logit, confidence_features, decode, expected_level, group_probabilities, sigmoid
+from model.decode import DOUBT, complaint_logit, confidence_features, decode, expected_level, group_probabilities, sigmoid
 from model.decoding import Confidence, Decoding, Temperature
 from model.engine import Logits
 from model.taxonomy import Taxonomy, load_taxonomy, parse_taxonomy
@@ -160,7 +160,13 @@ def test_confidence_features_are_clipped_logits() -> None:
     np.testing.assert_allclose(confidence_features(scores, severity), [[3.0, 2.0, 1 + np.log(2)], [10.0, 10.0, 10.0]])
     np.testing.assert_allclose(confidence_features(scores[:, :1], severity)[:, 1], -10)
     np.testing.assert_allclose(sigmoid(complaint_logit(severity[:1])), [1 - 1 / (1 + 2 * np.e)])
-    np.testing.assert_allclose(expected_level(severity), [1.5, 1.0])
+
+
+def test_expected_level_is_drawn_down_by_doubt_whether_it_is_a_complaint() -> None:
+    sure = np.array([[-30.0, 1.0, 1.0], [-30.0, 60.0, 0.0]])
+    np.testing.assert_allclose(expected_level(sure), [1.5, 1.0])
+    doubtful = np.log(np.array([[0.5, 0.0 + 1e-12, 0.5]]))
+    np.testing.assert_allclose(expected_level(doubtful), [2 * 0.5 / (DOUBT * 0.5 + 0.5)])
 
 
 def test_group_probabilities_are_those_of_the_best_leaf() -> None:

@@ -138,9 +138,7 @@ def test_build_refuses_other_encoders_and_incomplete_ones(taxonomy: Taxonomy, tm
     DistilBertModel(other).save_pretrained(tmp_path / "other")
     with pytest.raises(ValueError, match="no encoder like BERT"):
         build(str(tmp_path / "other"), taxonomy)
-    tiny = BertConfig(
-        vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
-    )
+    tiny = BertConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
     bert = BertModel(tiny, add_pooling_layer=False)
     state = bert.state_dict()
     del state["embeddings.word_embeddings.weight"]

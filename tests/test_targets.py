@@ -80,7 +80,9 @@ def test_soft_table_refuses_other_labels_and_other_files(taxonomy: Taxonomy, tmp
 
 
 def test_motive_weights_raise_rare_motives_within_bounds() -> None:
-    rows = [row(i, motives=["money"], severity=1) for i in range(200)] + [row(i, motives=["talk"], severity=1) for i in range(20)]
+    rows = [row(i, motives=["money"], severity=1) for i in range(200)] + [
+        row(i, motives=["talk"], severity=1) for i in range(20)
+    ]
     weights = motive_weights(labelled_table(rows, SMALL, {}), 0.5).tolist()
     counts = np.array([201.0, 1.0, 21.0])
     assert weights == pytest.approx(np.clip((counts.mean() / counts) ** 0.5, 0.3, 4.0).tolist())

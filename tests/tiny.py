@@ -15,14 +15,15 @@ from model.taxonomy import Taxonomy
 POSITIONS = 96
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
-_THINGS = (
-    "灯泡 雨伞 拖鞋 水壶 毛毯 书包 风扇 台历 手套 围巾 闹钟 牙刷 茶杯 相框 花盆 地垫 衣架 脸盆 窗帘 砂锅 "
-    "尺子 铅笔 棋盘 口琴 鱼缸 木梯 草帽 皮带 沙袋 浴巾"
-).split()
-_WISHES = "退款 换新 道歉 解释 处分 维修 补发 取消 赔偿 提醒 说说 登记".split()
-_DEGREES = "谢谢 有点 相当 非常 极其 彻底".split()
-_TONES = "望知悉 哈哈 一二三 急急急 唉呀 请核实 呵呵 完毕".split()
-_OPENINGS = "昨天 今天 上周 前天 月初 早上 中午 晚上".split()
+_THINGS = [
+    "灯泡", "雨伞", "拖鞋", "水壶", "毛毯", "书包", "风扇", "台历", "手套", "围巾",
+    "闹钟", "牙刷", "茶杯", "相框", "花盆", "地垫", "衣架", "脸盆", "窗帘", "砂锅",
+    "尺子", "铅笔", "棋盘", "口琴", "鱼缸", "木梯", "草帽", "皮带", "沙袋", "浴巾",
+]  # fmt: skip
+_WISHES = ["退款", "换新", "道歉", "解释", "处分", "维修", "补发", "取消", "赔偿", "提醒", "说说", "登记"]
+_DEGREES = ["谢谢", "有点", "相当", "非常", "极其", "彻底"]
+_TONES = ["望知悉", "哈哈", "一二三", "急急急", "唉呀", "请核实", "呵呵", "完毕"]
+_OPENINGS = ["昨天", "今天", "上周", "前天", "月初", "早上", "中午", "晚上"]
 
 SMALL_TAXONOMY = """
 version: "toy-1"
@@ -72,8 +73,9 @@ def keyword_rows(taxonomy: Taxonomy, count: int, seed: int = 0) -> list[Labelled
     return rows
 
 
-def train_tokenizer(texts: Sequence[str], size: int = 1500) -> PreTrainedTokenizerFast:
-    """A Unigram vocabulary learned from ``texts``, with the special pieces of the real one."""
+def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A Unigram vocabulary of the characters and some words of ``texts``, with the special pieces of the real one."""
+    size = len(set("".join(texts))) + 500
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
     trainer = trainers.UnigramTrainer(

@@ -147,7 +147,7 @@ def _run_baseline(
 
 def _check_output(path: Path) -> None:
     if path.is_dir() or not path.parent.is_dir():
-        raise InvalidInput(f"{path}: cannot be written: {'it is' if path.is_dir() else 'there is no such'} folder")
+        raise InvalidInput(f"{path}: cannot be written: {'it is a' if path.is_dir() else 'there is no such'} folder")
 
 
 def run_evaluation(

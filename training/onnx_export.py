@@ -94,7 +94,9 @@ def _halve_tables(model: onnx.ModelProto) -> None:
     del model.graph.value_info[:]  # the types of the looked-up rows changed
 
 
-def _channel_maxima(model: onnx.ModelProto, tensors: Sequence[str], texts: Sequence[Sequence[int]]) -> dict[str, Floats]:
+def _channel_maxima(
+    model: onnx.ModelProto, tensors: Sequence[str], texts: Sequence[Sequence[int]]
+) -> dict[str, Floats]:
     """Largest absolute value of each channel (last axis) of ``tensors`` over calibration ``texts`` (token ids)."""
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
@@ -127,7 +129,9 @@ def smooth(model: onnx.ModelProto, texts: Sequence[Sequence[int]], strength: flo
     for number, (tensor, nodes) in enumerate(consumers.items()):
         weights = [numpy_helper.to_array(matrices[node.input[1]]) for node in nodes]
         rows = np.maximum.reduce([np.abs(weight).max(axis=1) for weight in weights])
-        factor = (np.maximum(maxima[tensor], 1e-5) ** strength / np.maximum(rows, 1e-5) ** (1 - strength)).astype(np.float32)
+        factor = (np.maximum(maxima[tensor], 1e-5) ** strength / np.maximum(rows, 1e-5) ** (1 - strength)).astype(
+            np.float32
+        )
         factor /= np.exp(np.log(factor).mean())
         for node, weight in zip(nodes, weights, strict=True):
             matrices[node.input[1]].CopyFrom(numpy_helper.from_array(weight * factor[:, None], node.input[1]))

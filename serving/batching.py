@@ -1,0 +1,233 @@
+"""Requests wait here for a worker: bounded, fair, and nobody is left without an answer.
+
+The engine reads one text a call (its answer must not depend on neighbours), so nothing is
+gained by waiting for company: a text goes to the first free worker at once. Two lanes take
+turns, so that a batch of hundreds never holds up a single ticket for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from serving.errors import CallerGone, EngineFailed, EngineTimeout, Overloaded, QueueTimeout, Stalled
+
+SINGLE, BATCH = "single", "batch"
+# Weight of the newest measurement in the running mean of the speed.
+_NEWEST = 0.1
+
+
+class Job:
+    """One text's work: ``run`` is called in a worker thread, unless the job was dropped before."""
+
+    __slots__ = ("cost", "dropped", "future", "lane", "queued", "run", "started")
+
+    def __init__(self, run: Callable[[], Any], cost: int, lane: _Lane, future: asyncio.Future[Any]):
+        self.run, self.cost, self.lane, self.future = run, cost, lane, future
+        self.queued = time.perf_counter()
+        self.started = 0.0
+        self.dropped = False
+
+    def settle(self, result: Any, error: BaseException | None) -> None:
+        """Answer the waiter, who may have gone."""
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(error)
+
+
+class _Lane:
+    def __init__(self, budget: int):
+        self.budget = budget
+        self.jobs: deque[Job] = deque()
+        self.texts = self.tokens = 0
+
+
+class Batcher:
+    """A bounded queue in front of ``workers`` threads.
+
+    ``budgets`` tells for each lane how many tokens may wait; above it a request is refused
+    at once. A request larger than the whole budget is taken when its lane is empty.
+    ``call_timeout`` (seconds) is how long one text may take before its worker counts as lost
+    and is replaced; after ``workers`` replacements the service counts as stalled.
+    """
+
+    def __init__(self, workers: int, budgets: Mapping[str, int], call_timeout: float):
+        self._lanes = {name: _Lane(budget) for name, budget in budgets.items()}
+        self._turns = deque(self._lanes.values())
+        self._workers, self._call_timeout = workers, call_timeout
+        self._change = threading.Condition()
+        self._running: dict[threading.Thread, Job | None] = {}
+        self._lost: set[threading.Thread] = set()
+        self._closed = False
+        self._seconds_per_token = 1e-4
+        self.abandoned = 0
+
+    def start(self) -> None:
+        """Start the workers; call it in the event loop that will wait for answers."""
+        with self._change:
+            for _ in range(self._workers):
+                self._hire()
+
+    def close(self) -> None:
+        """Stop the workers once their present text is done; whoever still waits is told so."""
+        with self._change:
+            self._closed = True
+            waiting = [job for lane in self._lanes.values() for job in lane.jobs if not job.dropped]
+            self._change.notify_all()
+        for job in waiting:
+            self._drop(job)
+            job.settle(None, Stalled("the service is shutting down", retry_after=1))
+
+    def waiting(self, lane: str) -> tuple[int, int]:
+        """Texts and tokens of ``lane`` that no worker has begun."""
+        return self._lanes[lane].texts, self._lanes[lane].tokens
+
+    @property
+    def stalled(self) -> bool:
+        """Whether every worker and every replacement hangs."""
+        with self._change:
+            self._heal()
+            return bool(self._running) and len(self._lost) == len(self._running)
+
+    async def run(
+        self,
+        lane: str,
+        calls: Sequence[tuple[Callable[[], Any], int]],
+        timeout: float,
+        gone: Callable[[], Awaitable[None]] | None = None,
+    ) -> tuple[list[Any], list[float]]:
+        """Results of ``calls`` (function, tokens) in order, and the seconds each waited for its turn.
+
+        An exception stands for a call that raised it.
+        ``gone`` returns when the caller has hung up; what is not begun by then is dropped.
+        Raises Overloaded or Stalled before anything is queued, CallerGone. After ``timeout``
+        seconds QueueTimeout or EngineTimeout stand for the calls without a result.
+        """
+        jobs = self._enqueue(self._lanes[lane], calls)
+        everything = asyncio.gather(*(job.future for job in jobs), return_exceptions=True)
+        watcher: asyncio.Future[Any] | None = asyncio.ensure_future(gone()) if gone else None
+        try:
+            watched: set[asyncio.Future[Any]] = {everything} if watcher is None else {everything, watcher}
+            done, _ = await asyncio.wait(watched, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if everything not in done:
+                if watcher in done:
+                    self.abandoned += sum(not job.started for job in jobs)
+                    raise CallerGone("the caller hung up before the answer")
+                for job in jobs:
+                    job.settle(None, _late(job, timeout))
+            now = time.perf_counter()
+            return await everything, [(job.started or now) - job.queued for job in jobs]
+        finally:
+            if watcher is not None:
+                watcher.cancel()
+            if not everything.done():
+                everything.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await everything
+            for job in jobs:
+                self._drop(job)
+
+    def _enqueue(self, lane: _Lane, calls: Sequence[tuple[Callable[[], Any], int]]) -> list[Job]:
+        loop = asyncio.get_running_loop()
+        tokens = sum(cost for _, cost in calls)
+        with self._change:
+            if self._closed:
+                raise Stalled("the service is shutting down", retry_after=1)
+            self._heal()
+            if len(self._lost) == len(self._running):
+                raise Stalled("the model does not answer; the service must be restarted", retry_after=10)
+            if lane.tokens and lane.tokens + tokens > lane.budget:
+                seconds = lane.tokens * self._seconds_per_token / self._workers
+                message = f"{lane.texts} texts wait already; send this one again later"
+                raise Overloaded(message, retry_after=max(1, math.ceil(seconds)))
+            jobs = [Job(run, cost, lane, loop.create_future()) for run, cost in calls]
+            lane.jobs.extend(jobs)
+            lane.texts += len(jobs)
+            lane.tokens += tokens
+            self._change.notify(len(jobs))
+        return jobs
+
+    def _drop(self, job: Job) -> None:
+        """Take back a job that no worker has begun; its place is free at once."""
+        with self._change:
+            if not job.started and not job.dropped:
+                job.dropped = True
+                job.run = _nothing  # lets go of the text
+                self._leave(job)
+
+    @staticmethod
+    def _leave(job: Job) -> None:
+        job.lane.texts -= 1
+        job.lane.tokens -= job.cost
+
+    def _take(self) -> Job | None:
+        """The next job, from the lanes in turn; waits for one. None: go home."""
+        me = threading.current_thread()
+        with self._change:
+            self._running[me] = None
+            while me not in self._lost and not self._closed:
+                for lane in tuple(self._turns):
+                    while lane.jobs:
+                        job = lane.jobs.popleft()
+                        if job.dropped:
+                            continue
+                        self._turns.remove(lane)
+                        self._turns.append(lane)
+                        self._leave(job)
+                        job.started = time.perf_counter()
+                        self._running[me] = job
+                        return job
+                self._change.wait()
+            self._running.pop(me, None)
+            self._lost.discard(me)
+            return None
+
+    def _work(self) -> None:
+        while (job := self._take()) is not None:
+            result, failure = None, None
+            try:
+                result = job.run()
+            except Exception as error:
+                failure = error
+            except BaseException as error:  # a worker never dies of what the engine does
+                failure = EngineFailed(f"the engine raised {type(error).__name__}")
+            spent = (time.perf_counter() - job.started) / max(1, job.cost)
+            self._seconds_per_token += _NEWEST * (spent - self._seconds_per_token)
+            if isinstance(failure, StopIteration):  # which no future can hold
+                failure = EngineFailed("the engine raised StopIteration")
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                job.future.get_loop().call_soon_threadsafe(job.settle, result, failure)
+
+    def _hire(self) -> None:
+        # Daemons: one that hangs in the engine must not keep the process from ending.
+        worker = threading.Thread(target=self._work, name="kesu-worker", daemon=True)
+        self._running[worker] = None
+        worker.start()
+
+    def _heal(self) -> None:
+        """Replace workers that have hung on one text for too long, as often as there are workers."""
+        late = time.perf_counter() - self._call_timeout
+        for worker, job in tuple(self._running.items()):
+            if job and job.started < late and worker not in self._lost:
+                self._lost.add(worker)
+                if len(self._lost) <= self._workers:
+                    self._hire()
+
+
+def _nothing() -> None:
+    pass
+
+
+def _late(job: Job, timeout: float) -> Exception:
+    if job.started:
+        return EngineTimeout(f"the model did not answer within {timeout:g} s")
+    return QueueTimeout(f"no turn came within {timeout:g} s; send it again later", retry_after=1)

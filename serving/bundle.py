@@ -1,0 +1,129 @@
+"""What answers: a model, severity rules and a playbook that belong together, checked before they serve."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from model.classification import Classification
+from model.classifier import Classifier
+from model.errors import InvalidArtefact, KesuError
+from serving.errors import EngineFailed
+from serving.playbook import CaseContext, Playbook
+from serving.severity import CaseFacts, SeverityRules
+
+# What a bundle must answer before it serves. Long and short, complaint and not, mixed scripts.
+SELF_CHECK = (
+    "快递显示签收了，可我没收到，客服一直不回复，请尽快赔偿。",
+    "空调刚装好就漏水，打了五次电话没人上门，再不处理我就投诉到12315。",
+    "谢谢客服耐心解答，已经弄好了。",
+    "退款说好三天，现在都一个星期了！" * 60,
+    "ＡＰＰ打不开😡，刪了重裝也沒用",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One text to answer, with what the caller knows about it."""
+
+    text: object
+    id: str | int | None = None
+    explain: bool = False
+    facts: CaseFacts = field(default_factory=CaseFacts)
+    channel: str | None = None
+    industry: str | None = None
+    received_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A classification with its plan (as ``Plan.to_dict`` gives it); ``steps`` tells the seconds of each step."""
+
+    classification: Classification
+    plan: Mapping[str, Any]
+    tokens: int
+    steps: Mapping[str, float]
+
+    def to_dict(self, identity: str | int | None = None) -> dict[str, Any]:
+        """The whole answer: ``Classification.to_dict`` with strategies, in the order of the documentation."""
+        named = dataclasses.replace(self.classification, id=identity)
+        body = named.to_dict()
+        warnings, model = body.pop("warnings"), body.pop("model")
+        body |= {name: self.plan[name] for name in ("first_reply", "human_decision", "strategies")}
+        body["warnings"] = warnings + self.plan["warnings"]
+        body["model"] = model | {"playbook_version": self.plan["playbook_version"]}
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One state of the service; a request keeps the one it began with."""
+
+    classifier: Classifier
+    rules: SeverityRules
+    book: Playbook
+    loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @classmethod
+    def load(
+        cls, model: Path | None, playbook: Path | None, severity_rules: Path | None, threads: int | None
+    ) -> Bundle:
+        """Read all parts. Raises a KesuError that names file and place when one is not whole."""
+        classifier = Classifier.load(model, threads)
+        taxonomy = classifier.taxonomy
+        return cls(
+            classifier,
+            SeverityRules.load(severity_rules, taxonomy),
+            Playbook.load(playbook, taxonomy),
+        )
+
+    def answer(self, case: Case, now: datetime | None = None) -> Answer:
+        """Answer one text, as of ``now``. Raises InvalidInput for a refused text, EngineFailed for NaN."""
+        began = time.perf_counter()
+        reading = self.classifier.read(case.text)
+        read = time.perf_counter()
+        found = self.classifier.answer([reading], case.explain)[0]
+        check_numbers(found)
+        inferred = time.perf_counter()
+        severity = self.rules.apply(reading.normalised, found.severity, case.facts)
+        found = dataclasses.replace(found, severity=severity)
+        context = CaseContext(case.channel, case.industry, case.received_at, now or datetime.now(UTC))
+        plan = self.book.plan(found, context).to_dict()
+        steps = {"tokenise": read - began, "infer": inferred - read, "plan": time.perf_counter() - inferred}
+        return Answer(found, plan, reading.tokens.used, steps)
+
+    def cost(self, case: Case) -> int:
+        """Tokens that answering may take, guessed without reading the text: a character gives at most about one."""
+        length = len(case.text) if isinstance(case.text, str) else 0
+        passes = 9 if case.explain else 1
+        return min(length + 2, self.classifier.decoding.max_tokens) * passes + length // 64
+
+    def check(self) -> None:
+        """Answer the texts of ``SELF_CHECK``, each twice, as a service would. Raises KesuError when that fails."""
+        for place, text in enumerate(SELF_CHECK):
+            case = Case(text, explain=place == 0)
+            try:
+                first, second = (self.answer(case).classification for _ in range(2))
+            except KesuError:
+                raise
+            except Exception as error:
+                raise InvalidArtefact(f"self-check: answering failed ({type(error).__name__}: {error})") from error
+            if first != second:
+                raise InvalidArtefact("self-check: the same text got two answers")
+
+
+Loader = Callable[[], Bundle]
+
+
+def check_numbers(found: Classification) -> None:
+    """Raises EngineFailed when the model gave something that is no finite number."""
+    scores = [found.complaint_probability, found.confidence, found.style.probability, *found.severity.probabilities]
+    scores += [score.probability for score in (*found.causes, *found.motives)]
+    if not all(map(math.isfinite, scores)):
+        raise EngineFailed("the model gave no finite number for this text")

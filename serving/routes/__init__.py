@@ -1,0 +1,1 @@
+"""One module a group of paths; each parses, calls the service and replies."""

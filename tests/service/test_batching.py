@@ -1,0 +1,225 @@
+"""The queue in front of the engine, without an engine."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from serving.batching import BATCH, SINGLE, Batcher
+from serving.errors import CallerGone, EngineFailed, EngineTimeout, Overloaded, QueueTimeout, Stalled
+
+LONG = 30.0
+
+
+class Gate:
+    """Calls that wait until they are let go, and tell when they have begun."""
+
+    def __init__(self) -> None:
+        self.open, self.begun, self.count = threading.Event(), threading.Event(), 0
+
+    def __call__(self) -> str:
+        self.count += 1
+        self.begun.set()
+        assert self.open.wait(LONG)
+        return "done"
+
+
+def run(
+    scenario: Callable[[Batcher], Coroutine[Any, Any, None]],
+    *,
+    workers: int = 1,
+    budget: int = 100,
+    call_timeout: float = LONG,
+) -> None:
+    async def main() -> None:
+        batcher = Batcher(workers, {SINGLE: budget, BATCH: budget}, call_timeout)
+        batcher.start()
+        try:
+            await scenario(batcher)
+        finally:
+            batcher.close()
+
+    asyncio.run(main())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.002)
+
+
+async def held(batcher: Batcher, gate: Gate) -> asyncio.Task[Any]:
+    """A worker that is busy until the gate opens."""
+    task = asyncio.create_task(batcher.run(SINGLE, [(gate, 10)], LONG))
+    await until(gate.begun.is_set)
+    return task
+
+
+def fails(error: BaseException) -> Callable[[], None]:
+    def call() -> None:
+        raise error
+
+    return call
+
+
+def test_results_come_in_order_and_errors_stand_in_their_place() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        calls = [(lambda: 1, 5), (fails(ValueError("x")), 5), (lambda: 3, 5)]
+        results, waited = await batcher.run(BATCH, calls, LONG)
+        assert (results[0], type(results[1]), results[2]) == (1, ValueError, 3)
+        assert len(waited) == 3
+        assert batcher.waiting(BATCH) == (0, 0)
+
+    run(scenario, workers=2)
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), StopIteration(), GeneratorExit()])
+def test_worker_survives_whatever_the_engine_raises(error: BaseException) -> None:
+    async def scenario(batcher: Batcher) -> None:
+        results, _ = await batcher.run(SINGLE, [(fails(error), 1)], LONG)
+        assert isinstance(results[0], EngineFailed)
+        assert (await batcher.run(SINGLE, [(lambda: 7, 1)], LONG))[0] == [7]
+
+    run(scenario)
+
+
+def test_above_the_budget_a_request_is_refused_at_once_and_told_when_to_return() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        gate = Gate()
+        busy = await held(batcher, gate)
+        waiting = asyncio.create_task(batcher.run(SINGLE, [(lambda: 1, 100)], LONG))
+        await until(lambda: batcher.waiting(SINGLE) == (1, 100))
+        with pytest.raises(Overloaded) as refused:
+            await batcher.run(SINGLE, [(lambda: 2, 1)], LONG)
+        assert refused.value.retry_after
+        assert refused.value.retry_after >= 1
+        gate.open.set()
+        await asyncio.gather(busy, waiting)
+        assert batcher.waiting(SINGLE) == (0, 0)
+
+    run(scenario)
+
+
+def test_a_request_above_the_whole_budget_is_taken_by_an_empty_lane() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        assert (await batcher.run(BATCH, [(lambda: 1, 60)] * 5, LONG))[0] == [1] * 5
+
+    run(scenario)
+
+
+def test_a_single_text_does_not_wait_for_a_whole_batch() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        gate, order = Gate(), []
+        busy = await held(batcher, gate)
+        batch = asyncio.create_task(batcher.run(BATCH, [(lambda: order.append("batch"), 1)] * 20, LONG))
+        await until(lambda: batcher.waiting(BATCH)[0] == 20)
+        single = asyncio.create_task(batcher.run(SINGLE, [(lambda: order.append("single"), 1)], LONG))
+        await until(lambda: batcher.waiting(SINGLE)[0] == 1)
+        gate.open.set()
+        await asyncio.gather(busy, batch, single)
+        assert order.index("single") <= 1
+
+    run(scenario)
+
+
+def test_caller_who_hung_up_costs_nothing_and_frees_the_place() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        gate, never = Gate(), Gate()
+        busy = await held(batcher, gate)
+        gone = asyncio.Event()
+
+        async def hung_up() -> None:
+            await gone.wait()
+
+        waiting = asyncio.create_task(batcher.run(SINGLE, [(never, 100)], LONG, hung_up))
+        await until(lambda: batcher.waiting(SINGLE) == (1, 100))
+        gone.set()
+        with pytest.raises(CallerGone):
+            await waiting
+        assert batcher.waiting(SINGLE) == (0, 0)
+        gate.open.set()
+        await busy
+        assert (await batcher.run(SINGLE, [(lambda: 1, 1)], LONG))[0] == [1]
+        assert never.count == 0
+        assert batcher.abandoned == 1
+
+    run(scenario)
+
+
+def test_cancelled_request_frees_its_place() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        gate, never = Gate(), Gate()
+        busy = await held(batcher, gate)
+        waiting = asyncio.create_task(batcher.run(SINGLE, [(never, 100)], LONG))
+        await until(lambda: batcher.waiting(SINGLE) == (1, 100))
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert batcher.waiting(SINGLE) == (0, 0)
+        gate.open.set()
+        await busy
+        assert never.count == 0
+
+    run(scenario)
+
+
+def test_timeouts_tell_whether_the_turn_had_come() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        gate = Gate()
+        (computing,), _ = await batcher.run(SINGLE, [(gate, 1)], 0.3)
+        (waiting,), _ = await batcher.run(SINGLE, [(lambda: 1, 1)], 0.05)
+        gate.open.set()
+        assert isinstance(computing, EngineTimeout)
+        assert isinstance(waiting, QueueTimeout)
+
+    run(scenario)
+
+
+def test_hanging_workers_are_replaced_until_all_hang_then_requests_are_refused_at_once() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        gate = Gate()
+        for _ in range(2):  # the worker, then its replacement
+            assert not batcher.stalled
+            (result,), _ = await batcher.run(SINGLE, [(gate, 1)], 0.3)
+            assert isinstance(result, EngineTimeout)
+            await until(lambda: batcher.stalled or (len(batcher._running) == 2 and gate.count == 1))
+        assert batcher.stalled
+        with pytest.raises(Stalled):
+            await batcher.run(SINGLE, [(lambda: 1, 1)], LONG)
+        gate.open.set()
+
+    run(scenario, call_timeout=0.2)
+
+
+def test_hanging_worker_that_comes_back_goes_home() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        gate = Gate()
+        await batcher.run(SINGLE, [(gate, 1)], 0.3)
+        assert not batcher.stalled  # looking replaces the worker
+        assert (await batcher.run(SINGLE, [(lambda: 1, 1)], LONG))[0] == [1]
+        gate.open.set()
+        await until(lambda: len(batcher._running) == 1 and not batcher._lost)
+
+    run(scenario, call_timeout=0.2)
+
+
+def test_close_answers_those_who_wait() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        gate = Gate()
+        busy = await held(batcher, gate)
+        waiting = asyncio.create_task(batcher.run(SINGLE, [(lambda: 1, 1)], LONG))
+        await until(lambda: batcher.waiting(SINGLE)[0] == 1)
+        batcher.close()
+        assert isinstance((await waiting)[0][0], Stalled)
+        with pytest.raises(Stalled):
+            await batcher.run(SINGLE, [(lambda: 1, 1)], LONG)
+        gate.open.set()
+        assert (await busy)[0] == ["done"]
+
+    run(scenario)

@@ -1,0 +1,56 @@
+"""The same text gets the same answer, to the last digit: alone, in a batch, over HTTP, from Python and the shell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from model.classifier import Classifier
+from serving.cli import main
+from tests.toys import LOST_PARCEL, THANKS
+
+TEXTS = [LOST_PARCEL, THANKS, "收到的杯子是坏的，客服说不管。", "坏了" * 80, "ＡＰＰ打不開😡，氣死我了", "赔" * 3] * 5
+# What the service adds, and what belongs to the request rather than to the text.
+ADDED = ("id", "first_reply", "human_decision", "strategies")
+
+
+def labels(answer: dict[str, Any]) -> str:
+    """The answer as the model alone gives it; the text of its JSON, so that every digit counts."""
+    kept = {name: value for name, value in answer.items() if name not in ADDED}
+    codes = {"truncated", "not_chinese", "too_short", "unknown_characters"}
+    kept["warnings"] = [warning for warning in kept["warnings"] if warning["code"] in codes]
+    kept["model"] = {name: value for name, value in kept["model"].items() if name != "playbook_version"}
+    kept["severity"] = {**kept["severity"], "level": kept["severity"]["model_level"], "name": "", "raised_by": []}
+    return json.dumps(kept, sort_keys=True)
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_answers_are_the_same_whichever_way_they_are_asked(
+    client: TestClient,
+    toy_classifier: Classifier,
+    model_folder: Path,
+    explain: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    expected = [labels(answer.to_dict()) for answer in toy_classifier.classify(TEXTS, explain)]
+    alone = [client.post("/v1/classify", json={"text": text, "explain": explain}).json() for text in TEXTS]
+    items = [{"text": text, "explain": explain} for text in TEXTS]
+    batch = client.post("/v1/classify/batch", json={"items": items}).json()["results"]
+    assert list(map(labels, alone)) == expected
+    assert list(map(labels, batch)) == expected
+    one = TEXTS[0]
+    arguments = ["classify", one, "--json", "--model", str(model_folder), *(["--explain"] if explain else [])]
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert labels(json.loads(capsys.readouterr().out)) == expected[0]
+
+
+def test_plans_are_the_same_alone_and_in_a_batch(client: TestClient) -> None:
+    item = {"id": 1, "text": LOST_PARCEL, "received_at": "2026-05-01T09:30:00+08:00", "channel": "hotline"}
+    alone = client.post("/v1/classify", json=item).content
+    batch = client.post("/v1/classify/batch", json={"items": [item] * 3}).content
+    assert batch == b'{"results":[' + b",".join([alone] * 3) + b"]}"

@@ -1,0 +1,115 @@
+"""``kesu serve`` as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from model.errors import InvalidInput
+from serving.security import hash_key
+from serving.serve import serve
+from tests.toys import LOST_PARCEL
+
+PATIENCE = 60.0
+CODE = "import typer; from serving.serve import serve; typer.run(serve)"
+
+
+@contextlib.contextmanager
+def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
+    """The running service, its address, and its log so far."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KESU_")}
+    command = [sys.executable, "-W", "error", "-c", CODE, "--port", "0", "--threads", "1", *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as running:
+        assert running.stdout
+        assert running.stderr
+        log: list[str] = []
+        reader = threading.Thread(target=lambda: log.extend(iter(running.stderr.readline, "")), daemon=True)  # type: ignore[union-attr]
+        reader.start()
+        try:
+            found = re.search(r"http://\S+:\d+", running.stdout.readline())
+            assert found, log
+            yield running, found[0], log
+        finally:
+            running.kill()
+            reader.join(PATIENCE)
+
+
+def post(address: str, body: bytes) -> tuple[int, Any]:
+    request = urllib.request.Request(f"{address}/v1/classify", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
+        return reply.status, json.load(reply)
+
+
+def wait_for(log: list[str], event: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not any(json.loads(line)["event"] == event for line in list(log) if line.startswith("{")):
+        assert time.monotonic() < end, log
+        time.sleep(0.02)
+
+
+def test_serve_answers_reloads_on_sighup_and_drains_on_sigterm(model_folder: Path) -> None:
+    with process("--model", str(model_folder)) as (running, address, log):
+        body = json.dumps({"text": LOST_PARCEL}).encode()
+        assert post(address, body)[1]["causes"][0]["label"] == "service.delivery"
+        running.send_signal(signal.SIGHUP)
+        wait_for(log, "reloaded")
+        # A request whose last byte comes after SIGTERM is still answered.
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), PATIENCE) as connection:
+            head = "POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:10])
+            assert post(address, body)[0] == 200  # by now the other has been read as well
+            running.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            connection.sendall(body[10:])
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        assert running.wait(PATIENCE) == 0
+    assert "Traceback" not in "".join(log)
+    wait_for(log, "stopped")
+
+
+def test_serve_says_that_the_port_is_taken(model_folder: Path) -> None:
+    from serving.server import run
+    from serving.settings import Settings
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InvalidInput, match=f":{port}: cannot listen"):
+            run(Settings(port=port, model=model_folder, threads=1, logs=False))
+
+
+def test_serve_wrong_model_is_told_before_anything_listens(tmp_path: Path) -> None:
+    from model.errors import InvalidArtefact
+    from serving.server import run
+    from serving.settings import Settings
+
+    with pytest.raises(InvalidArtefact, match="no such folder"):
+        run(Settings(model=tmp_path / "none", logs=False))
+
+
+def test_new_key_prints_the_key_and_its_setting() -> None:
+    app = typer.Typer()
+    app.command()(serve)
+    done = CliRunner().invoke(app, ["--new-key", "tickets"])
+    assert done.exit_code == 0
+    key = re.search(r"kesu_[\w-]+", done.stderr)
+    assert key
+    assert f'"tickets" = "{hash_key(key[0])}"' in done.stdout

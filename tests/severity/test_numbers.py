@@ -1,0 +1,48 @@
+"""Numbers are read as complaints write them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from serving.severity.numbers import NUMBER, value_of
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("3200", 3200),
+        ("86,400", 86400),
+        ("1.2万", 12000),
+        ("3万2", 32000),
+        ("3万2千", 32000),
+        ("2w", 20000),
+        ("3k", 3000),
+        ("两万三", 23000),
+        ("三千二", 3200),
+        ("一万三千五百", 13500),
+        ("一百二十万", 1200000),
+        ("十八", 18),
+        ("十几万", 120000),
+        ("几万", 20000),
+        ("上千", 1000),
+        ("上万", 10000),
+        ("近万", 10000),
+        ("一千零五", 1005),
+        ("一万零三百", 10300),
+        ("二十多万", 200000),
+        ("三十", 30),
+        ("1亿", 100000000),
+        ("八百", 800),
+    ],
+)
+def test_numbers_value_is_read(written: str, value: float) -> None:
+    match = re.fullmatch(NUMBER, written)
+    assert match
+    assert value_of(written) == pytest.approx(value)
+
+
+def test_numbers_anything_else_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a number"):
+        value_of("元")

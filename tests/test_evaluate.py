@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.errors import InvalidArtefact, InvalidInput
+from model.taxonomy import Taxonomy
+from serving import cli
+from training.evaluate import read_predictions, run_evaluation
+from training.metrics import evaluate
+
+TEXTS = {
+    "丢": ("快递弄丢了{}天，客服不理我，要求赔钱", ["service.delivery"], ["compensation"], 2),
+    "坏": ("水壶才用{}次就坏了，请给我换一个", ["quality.defect"], ["resolution"], 2),
+    "谢": ("谢谢，第{}次来都很满意", [], [], 0),
+}
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def gold_rows() -> list[dict[str, Any]]:
+    return [
+        {"id": f"{sign}{i}", "text": text.format(i), "causes": c, "motives": m, "severity": s, "style": "unclear"}
+        for i in range(1, 21)
+        for sign, (text, c, m, s) in TEXTS.items()
+    ]
+
+
+@pytest.fixture
+def gold(tmp_path: Path, gold_rows: list[dict[str, Any]]) -> Path:
+    return write(tmp_path / "gold.jsonl", gold_rows)
+
+
+@pytest.fixture
+def predictions(tmp_path: Path, gold_rows: list[dict[str, Any]]) -> Path:
+    answers = [
+        {key: row[key] for key in ("id", "causes", "motives", "severity", "style")} | {"confidence": 0.7}
+        for row in gold_rows
+    ]
+    answers[0] |= {"severity": 4, "causes": ["price.extra_fee"]}
+    return write(tmp_path / "answers.jsonl", answers[:-1])
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["evaluate", *map(str, arguments)])
+    shown = capsys.readouterr()
+    assert isinstance(stop.value.code, int)
+    return stop.value.code, shown.out, shown.err
+
+
+def test_run_evaluation_of_predictions(gold: Path, predictions: Path, taxonomy: Taxonomy) -> None:
+    found = run_evaluation(gold, predictions_path=predictions, resamples=20)
+    figures = evaluate(found.gold, found.predicted, taxonomy)
+    assert {key: found.result[key] for key in figures} == figures
+    assert found.result["missing"] == 1
+    assert found.result["worst"]["severity"] == ["丢1"]
+    assert "快递" not in json.dumps(found.result, ensure_ascii=False)
+    again = run_evaluation(gold, predictions_path=predictions, resamples=20)
+    assert again.result["intervals"] == found.result["intervals"]
+
+
+def test_run_evaluation_of_a_model(gold: Path, model_folder: Path, tmp_path: Path) -> None:
+    found = run_evaluation(gold, model_path=model_folder, output=tmp_path / "out.html", resamples=20).result
+    assert found["rows"] == 60
+    assert found["facts"]["model"] == "toy 1"
+    assert found["cause_micro_f1"] > 0.9
+    assert "toy 1" in (tmp_path / "out.html").read_text(encoding="utf-8")
+
+
+def test_run_evaluation_counts_refused_texts_as_missing(tmp_path: Path, model_folder: Path, gold: Path) -> None:
+    odd = {"id": "odd", "text": "😀😀", "causes": [], "motives": [], "severity": 0, "style": "unclear"}
+    with gold.open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps(odd) + "\n")
+    found = run_evaluation(gold, model_path=model_folder, resamples=20).result
+    assert (found["rows"], found["missing"]) == (60, 1)
+
+
+def test_run_evaluation_with_baseline_leaves_gold_rows_out(
+    gold: Path, predictions: Path, gold_rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    others = [row | {"id": f"x{row['id']}", "text": row["text"] + "，唉"} for row in gold_rows]
+    train = write(tmp_path / "train.jsonl", others + gold_rows[:5])
+    output = tmp_path / "report.html"
+    found = run_evaluation(
+        gold, predictions_path=predictions, baseline=True, baseline_train=[train], output=output, resamples=20
+    ).result
+    assert found["baseline"]["figures"]["cause_micro_f1"] > 0.9
+    assert found["baseline"]["difference"].keys() == found["intervals"].keys()
+    assert found["facts"]["baseline training rows"].startswith("60 (5 left out")
+    assert "baseline" in output.read_text(encoding="utf-8")
+
+
+def test_evaluate_command_prints_a_table_or_json(
+    gold: Path, predictions: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = (gold, "--predictions", predictions, "--resamples", 20)
+    code, out, err = run(capsys, *options, "--report", tmp_path / "r.html")
+    assert code == 0
+    assert "severity_qwk" in out
+    assert "report written to" in out
+    assert "1 gold rows have no answer" in err
+    code, out, _ = run(capsys, *options, "--json")
+    assert code == 0
+    assert json.loads(out)["rows"] == 59
+
+
+def test_evaluate_command_refuses_bad_input(
+    gold: Path, predictions: Path, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "none.jsonl"
+    (tmp_path / "empty.jsonl").touch()
+    for arguments, message in (
+        ((missing, "--predictions", predictions), "none.jsonl"),
+        ((gold, "--predictions", missing), "predictions cannot be read"),
+        ((gold, "--predictions", tmp_path / "empty.jsonl"), "holds no predictions"),
+        ((gold, "--predictions", predictions, "--model", model_folder), "not both"),
+        ((gold, "--model", tmp_path / "nowhere"), "nowhere"),
+        ((gold, "--predictions", predictions, "--report", tmp_path / "no" / "r.html"), "no such folder"),
+        ((gold, "--predictions", predictions, "--report", tmp_path), "it is a folder"),
+    ):
+        code, out, err = run(capsys, *arguments)
+        assert (code, out) == (2, "")
+        assert err.startswith("error: ")
+        assert message in err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"id": "a"}\nnot json\n', ":2: not valid JSON"),
+        ('["a"]\n', ":1: expected an object with an id"),
+        ('{"severity": 1}\n', ":1: expected an object with an id"),
+        ('{"id": "a"}\n\n{"id": "a"}\n', ":3: id 'a' appears more than once"),
+    ],
+)
+def test_read_predictions_names_the_line(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InvalidInput, match=message):
+        read_predictions(path)
+
+
+def test_read_predictions_takes_numbers_as_ids(tmp_path: Path) -> None:
+    assert list(read_predictions(write(tmp_path / "a.jsonl", [{"id": 7}, {"id": 0}]))) == ["7", "0"]
+
+
+def test_read_predictions_needs_utf8(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes('{"id": "快递"}'.encode("gb18030"))
+    with pytest.raises(InvalidInput, match="not UTF-8"):
+        read_predictions(tmp_path / "a.jsonl")
+
+
+def test_run_evaluation_refuses_a_doubled_gold_id(gold: Path, predictions: Path) -> None:
+    with gold.open("a", encoding="utf-8") as handle:
+        handle.write(gold.read_text(encoding="utf-8").split("\n")[0] + "\n")
+    with pytest.raises(InvalidInput, match="appears more than once"):
+        run_evaluation(gold, predictions_path=predictions)
+
+
+def test_run_evaluation_refuses_an_incomplete_model(gold: Path, model_folder: Path) -> None:
+    (model_folder / "model.int8.onnx").unlink()
+    with pytest.raises(InvalidArtefact):
+        run_evaluation(gold, model_path=model_folder)
+
+
+def test_evaluate_is_light_to_import() -> None:
+    code = (
+        "import sys, training.evaluate; print([m for m in ('numpy', 'sklearn', 'torch', 'jinja2') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,107 @@
+"""``kesu train``, ``adapt``, ``distil``, ``calibrate`` and ``export``: they parse, refuse clearly and print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from model.errors import KesuError
+from model.taxonomy import Taxonomy
+from tests.tiny import keyword_rows
+from training import cli
+
+app = typer.Typer()
+for command in (cli.train, cli.adapt, cli.distil, cli.calibrate, cli.export):
+    app.command()(command)
+
+
+def invoke(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(*arguments: object) -> str:
+    """The message of a command that must refuse; ``serving.cli`` prints it and exits with 2."""
+    result = invoke(*arguments)
+    assert result.exit_code != 0
+    assert isinstance(result.exception, KesuError), result.output
+    return str(result.exception)
+
+
+def test_cli_train_names_wrong_settings(tmp_path: Path) -> None:
+    assert "optimisation.epochs" in refused("train", "--output", tmp_path, "--set", "optimisation.epochs=-1")
+    assert "cannot be read" in refused("train", "--output", tmp_path, "--config", tmp_path / "none.toml")
+    base = f"model.base={tmp_path / 'no' / 'base'}"
+    assert "no tokenizer can be loaded" in refused("train", "--output", tmp_path / "out", "--set", base)
+    assert not any(tmp_path.iterdir())
+
+
+def test_cli_train_does_not_run_over_an_earlier_training(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    assert "--resume" in refused("train", "--output", tmp_path)
+
+
+def test_cli_train_prints_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(settings: Any, output: Path, **options: Any) -> Any:
+        assert options == {"name": "mine", "version": "2", "resume": True}
+        assert settings.optimisation.epochs == 1.0
+        return SimpleNamespace(folder=SimpleNamespace(path=output / "model")), SimpleNamespace(
+            fp32={"index": 0.51}, int8={"index": 0.5}
+        )
+
+    monkeypatch.setattr("training.train.train", run)
+    arguments = ("--set", "optimisation.epochs=1", "--name", "mine", "--version", "2", "--resume")
+    result = invoke("train", "--output", tmp_path, *arguments)
+    assert result.exit_code == 0, result.output
+    assert str(tmp_path / "model") in result.output
+    assert "0.5000 (fp32 0.5100)" in result.output
+    monkeypatch.setattr("training.train.train", lambda *_, **__: None)
+    assert invoke("train", "--output", tmp_path).output == ""
+
+
+def test_cli_adapt_refuses_what_it_cannot_read(tiny_base: Path, tmp_path: Path) -> None:
+    assert "cannot be read" in refused("adapt", tiny_base, tmp_path / "none.jsonl", "--output", tmp_path / "out")
+    texts = tmp_path / "a.jsonl"
+    texts.write_text('{"text": "灯坏了"}\n{"text": "没人管"}\n', encoding="utf-8")
+    assert "no BERT encoder" in refused("adapt", tmp_path / "no" / "base", texts, "--output", tmp_path / "out")
+    assert invoke("adapt", tiny_base, texts, "--output", tmp_path / "out", "--epochs", "0").exit_code == 2
+
+
+def test_cli_distil_refuses_teachers_that_cannot_teach(model_folder: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "a.jsonl"
+    texts.write_text('{"text": "灯坏了"}\n', encoding="utf-8")
+    common = ("distil", texts, "--output", tmp_path / "soft.parquet", "--teacher")
+    assert "came without torch/" in refused(*common, model_folder)
+    assert "no such folder" in refused(*common, tmp_path / "none")
+    assert "1 teachers but 2 weights" in refused(*common, model_folder, "--share", 1, "--share", 2)
+
+
+def test_cli_calibrate_writes_thresholds_and_seals_the_folder(
+    model_folder: Path, taxonomy: Taxonomy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from model.artifact import ModelFolder
+
+    monkeypatch.setattr("training.calibrate.RESAMPLES", 1)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("\n".join(row.model_dump_json(exclude_none=True) for row in keyword_rows(taxonomy, 80)))
+    before = json.loads((model_folder / "decoding.json").read_text())
+    result = invoke("calibrate", model_folder, rows)
+    assert result.exit_code == 0, result.output
+    assert "auto from" in result.output
+    assert json.loads((model_folder / "decoding.json").read_text()) != before
+    assert ModelFolder(model_folder).validate().manifest.training["recalibrated_rows"] == 80
+    assert "no such folder" in refused("calibrate", tmp_path / "none", rows)
+
+
+def test_cli_export_refuses_what_was_not_trained(tiny_base: Path, taxonomy: Taxonomy, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("\n".join(row.model_dump_json(exclude_none=True) for row in keyword_rows(taxonomy, 60)))
+    common = ("--calibration", rows, "--output", tmp_path / "model")
+    assert "no kesu model" in refused("export", tiny_base, *common)
+    assert "cannot be read" in refused("export", tiny_base, *common, "--taxonomy", tmp_path / "none.yaml")
+    assert not (tmp_path / "model").exists()
