@@ -50,7 +50,9 @@ def start(bundle: Bundle, log_stream: Kept, monkeypatch: pytest.MonkeyPatch) -> 
     ) -> TestClient:
         used = bundle if engine is None else dataclasses.replace(bundle, classifier=with_engine(bundle, engine))
         writers.append(LineWriter(log_stream))
-        options = {"threads": 2, **settings}
+        # The machine may be busy: what is slow here must not look like a hanging engine.
+        patient = {"text_seconds": 120, "batch_seconds": 240, "body_seconds": 120}
+        options = {"threads": 2, **patient, **settings}
         service = Service(Settings(**options), used, load or (lambda: used), make_log(writers[-1]))  # type: ignore[arg-type]
         client = TestClient(create_app(service), client=("127.0.0.1", 50000))
         open_clients.append(client)

@@ -34,6 +34,7 @@ CODE = "import typer; from serving.serve import serve; typer.run(serve)"
 def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
     """The running service, its address, and its log so far."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KESU_")}
+    environment["KESU_TEXT_SECONDS"] = "120"
     command = [sys.executable, "-W", "error", "-c", CODE, "--port", "0", "--threads", "1", *arguments]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
