@@ -1,14 +1,18 @@
 # kesu: two commands do everything on a machine with Python 3.11+, make and git.
 #   make run    small install (no torch), then labels the sample complaints that ship
 #   make test   full install, then every test
+# Beside them: make serve (the HTTP service), make lint, make bench.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint install install-dev bench clean
+.PHONY: run serve test lint install install-dev bench clean
 
 run: install
 	$(BIN)/kesu classify --samples
+
+serve: install
+	$(BIN)/kesu serve
 
 test: install-dev
 	$(BIN)/python -m pytest

@@ -85,7 +85,9 @@ def _label(section: str, number: int, entry: Any, path: Path) -> Label:
         raise InvalidTaxonomy(f"{where}: expected a mapping with id, zh, en and definition, found {entry!r}")
     unknown = set(entry) - _FIELDS
     if unknown:
-        raise InvalidTaxonomy(f"{where}: unknown field {sorted(unknown)[0]!r}; allowed are {', '.join(sorted(_FIELDS))}")
+        raise InvalidTaxonomy(
+            f"{where}: unknown field {sorted(unknown)[0]!r}; allowed are {', '.join(sorted(_FIELDS))}"
+        )
     for field in ("id", "zh", "en", "definition"):
         if not isinstance(entry.get(field), str) or not entry[field].strip():
             raise InvalidTaxonomy(f"{where}: field {field!r} must be a non-empty string (quote numbers)")

@@ -110,7 +110,7 @@ def test_adapt_refuses_other_encoders_and_too_little_text(tiny_base: Path, tmp_p
 @pytest.mark.slow
 def test_adapt_learns_and_saves_an_encoder(tiny_base: Path, taxonomy, tmp_path: Path) -> None:
     texts = [row.text for row in keyword_rows(taxonomy, 150)]
-    settings = AdaptSettings(epochs=8, learning_rate=2e-3, batch_tokens=512, max_tokens=64)
+    settings = AdaptSettings(epochs=20, learning_rate=2e-3, batch_tokens=512, max_tokens=64)
     adapt(str(tiny_base), texts, tmp_path, settings)
     reports = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert reports[-1]["step"] == reports[-1]["of"]

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from model.decode import DOUBT, complaint_logit, confidence_features, decode, expected_level, group_probabilities, sigmoid
+from model.decode import (
+    DOUBT,
+    complaint_logit,
+    confidence_features,
+    decode,
+    expected_level,
+    group_probabilities,
+    sigmoid,
+)
 from model.decoding import Confidence, Decoding, Temperature
 from model.engine import Logits
 from model.taxonomy import Taxonomy, load_taxonomy, parse_taxonomy

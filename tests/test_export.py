@@ -109,7 +109,7 @@ def test_onnx_int8_is_small_close_and_quantises_the_encoder_only(exported: Expor
     graph = onnx.load(exported.int8).graph
     # Six dense layers in each of two encoder layers; the matrix of the queries is left alone.
     assert sum(node.op_type == "MatMulInteger" for node in graph.node) == 12
-    assert exported.int8.stat().st_size < 0.5 * exported.fp32.stat().st_size
+    assert exported.int8.stat().st_size < 0.8 * exported.fp32.stat().st_size
     rows = keyword_rows(taxonomy, 20)
     ids = engine_ids(exported, rows)
     exact = OnnxEngine(exported.fp32, taxonomy, threads=1).logits(ids)

@@ -34,7 +34,7 @@ def test_predict_equals_one_text_at_a_time(network_and_tokeniser) -> None:
     together = predict(network, tokeniser, TEXTS, budget=100)
     for row, text in enumerate(TEXTS):
         alone = predict(network, tokeniser, [text])
-        plain = network(torch.tensor([tokeniser.encode(text).ids]))
+        plain = network(torch.tensor([token_ids(tokeniser, text)]))
         for head in HEADS:
             assert np.allclose(getattr(together, head)[row], getattr(alone, head)[0], atol=1e-4)
             assert np.allclose(getattr(plain, head)[0].detach(), getattr(alone, head)[0], atol=1e-4)
