@@ -60,7 +60,8 @@ class ComplaintConfig(PretrainedConfig):
     def for_taxonomy(cls, encoder: PretrainedConfig, taxonomy: Taxonomy, **kwargs: Any) -> ComplaintConfig:
         """Configuration for an encoder and the labels of a taxonomy."""
         return cls(
-            encoder=encoder.to_dict(),
+            # Where the encoder came from on the machine that trained is nobody's business.
+            encoder={name: value for name, value in encoder.to_dict().items() if name != "_name_or_path"},
             cause_labels=list(taxonomy.cause_ids),
             motive_labels=list(taxonomy.motive_ids),
             severity_labels=[level.id for level in taxonomy.severities],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 from collections.abc import Iterator
@@ -11,13 +12,18 @@ from data.atomic import write_atomically
 from model.errors import InvalidInput
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def tiny_disk() -> Iterator[None]:
-    """No file may grow beyond 1,000 bytes, as on a full disk."""
+    """No file may grow beyond 1,000 bytes, as on a full disk.
+
+    Only around the one call: pytest's own output may go to a file, too.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_atomic_replaces(tmp_path: Path) -> None:
@@ -28,10 +34,11 @@ def test_atomic_replaces(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_atomic_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path, tiny_disk: None) -> None:
+def test_atomic_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"old")
-    with pytest.raises(InvalidInput, match=r"a\.csv: cannot be written: File too large; nothing was changed"):
+    match = r"a\.csv: cannot be written: File too large; nothing was changed"
+    with pytest.raises(InvalidInput, match=match), tiny_disk():
         write_atomically(path, bytes(5000))
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -120,7 +120,9 @@ def test_train_goes_on_from_an_exported_model(small: Small, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_distil_and_recalibrate_with_a_trained_model(small: Small, tmp_path: Path) -> None:
     teacher, soft = small.output / "model", tmp_path / "soft.parquet"
-    assert write_opinions([small.rows], [teacher, teacher], soft, shares=[1.0, 2.0]) == len({row.text for row in keyword_rows(SMALL, 240)})
+    assert write_opinions([small.rows], [teacher, teacher], soft, shares=[1.0, 2.0]) == len(
+        {row.text for row in keyword_rows(SMALL, 240)}
+    )
     table = read_soft_table(soft, SMALL, 1.0)
     assert np.isfinite(table.with_format("numpy")["causes"][:]).all()
     before = Classifier.load(teacher, threads=1).decoding

@@ -94,6 +94,16 @@ def _halve_tables(model: onnx.ModelProto) -> None:
     del model.graph.value_info[:]  # the types of the looked-up rows changed
 
 
+def _forget_origin(model: onnx.ModelProto) -> None:
+    """Drop the exporter's notes, which hold stack traces with the paths of the machine that exported."""
+    del model.metadata_props[:]
+    model.doc_string = ""
+    del model.graph.metadata_props[:]
+    for item in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del item.metadata_props[:]
+        item.doc_string = ""
+
+
 def _channel_maxima(
     model: onnx.ModelProto, tensors: Sequence[str], texts: Sequence[Sequence[int]]
 ) -> dict[str, Floats]:
@@ -176,5 +186,6 @@ def write_int8(fp32: Path, path: Path, texts: Sequence[Sequence[int]]) -> None:
         )
     quantised = onnx.load(path)
     _halve_tables(quantised)
+    _forget_origin(quantised)
     onnx.checker.check_model(quantised)
     onnx.save(quantised, path)

@@ -51,7 +51,10 @@ class Limit:
     def earliest(self, start: datetime) -> datetime:
         """A time that the end cannot precede, known without a calendar; only good for ordering."""
         try:
-            return start + (timedelta(hours=self.count) if self.unit == "hours" else timedelta(days=self.count))
+            if self.unit == "hours":
+                return start + timedelta(hours=self.count)
+            # Days end at a whole second; what comes after it within that second must not look later.
+            return start.replace(microsecond=0) + timedelta(days=self.count)
         except OverflowError:
             return datetime.max.replace(tzinfo=start.tzinfo)
 

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serving.playbook.limits import Limit, NoCalendar, add_working_days, working_day
@@ -76,6 +76,7 @@ def test_limit_of_hours_is_real_time_where_clocks_change() -> None:
     st.sampled_from(["hours", "calendar_days"]),
     st.integers(1, 300),
 )
+@example(datetime(2000, 1, 1, 23, 59, 59, 1), "calendar_days", 1)
 def test_limit_never_ends_before_its_earliest(start: datetime, unit: str, count: int) -> None:
     limit, begin = Limit(unit, count), start.replace(tzinfo=SHANGHAI)
     assert limit.end(begin) >= limit.earliest(begin)
