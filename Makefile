@@ -1,18 +1,22 @@
 # kesu: two commands do everything on a machine with Python 3.11+, make and git.
-#   make run    small install (no torch), then labels the sample complaints that ship
+#   make run    small install (no torch), labels the sample complaints that ship, then serves on 127.0.0.1:8000
 #   make test   full install, then every test
-# Beside them: make serve (the HTTP service), make lint, make bench.
+# Beside them: make samples (the table alone), make serve (the service alone), make lint, make bench.
+# Another port: make run PORT=8001
 PYTHON ?= python3
 VENV ?= .venv
+PORT ?= 8000
 BIN := $(VENV)/bin
 
-.PHONY: run serve test lint install install-dev bench clean
+.PHONY: run samples serve test lint install install-dev bench clean
 
-run: install
+run: samples serve
+
+samples: install
 	$(BIN)/kesu classify --samples
 
 serve: install
-	$(BIN)/kesu serve
+	$(BIN)/kesu serve --port $(PORT)
 
 test: install-dev
 	$(BIN)/python -m pytest

@@ -36,7 +36,7 @@ SeverityColumn = Annotated[str | None, typer.Option(help="Column of the severity
 StyleColumn = Annotated[str | None, typer.Option(help="Column of the style.")]
 SplitColumn = Annotated[str | None, typer.Option(help="Column of the split.")]
 
-DATA_ERROR = 1
+DATA_ERROR = 2
 
 
 def _told(**columns: str | None) -> dict[str, str]:
@@ -44,7 +44,7 @@ def _told(**columns: str | None) -> dict[str, str]:
 
 
 def _complain(problems: tuple[Problem, ...]) -> None:
-    """Print the problems to stderr; end with exit code 1 if there are errors among them."""
+    """Print the problems to stderr; end with exit code 2 if there are errors among them."""
     for problem in problems:
         typer.echo(str(problem), err=True)
     if any(problem.level == "error" for problem in problems):
@@ -76,7 +76,7 @@ def check(
 ) -> None:
     """Say what is wrong with labelled texts and what to do about it.
 
-    Exit code 0: nothing or warnings only; 1: errors in the data; 2: a file or option cannot be used.
+    Exit code 0: nothing or warnings only; 2: errors in the data, or a file or option that cannot be used.
     """
     labels = load_taxonomy(taxonomy)
     columns = _told(
@@ -208,7 +208,7 @@ def convert(
 
 @app.command()
 def card(
-    check_only: Annotated[bool, typer.Option("--check", help="Change nothing; exit code 1 if out of date.")] = False,
+    check_only: Annotated[bool, typer.Option("--check", help="Change nothing; exit code 2 if out of date.")] = False,
 ) -> None:
     """Bring the figures of the corpus's data card up to date."""
     # Imported here: it reads the whole corpus, which no other command does.

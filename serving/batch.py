@@ -11,8 +11,8 @@ from typing import TextIO
 
 from model.atomic import atomic_writer
 from model.classification import Classification
-from model.classifier import Classifier
 from model.errors import InvalidInput
+from serving.bundle import Bundle
 from serving.rows import BadRow, Row, json_line, parse_rows
 
 # Enough for the engine to share the texts out evenly, longest first; little enough to stay small in memory.
@@ -42,9 +42,9 @@ def windows(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield window
 
 
-def answers(classifier: Classifier, window: list[Row], explain: bool) -> list[Classification]:
+def answers(bundle: Bundle, window: list[Row], explain: bool) -> list[Classification]:
     """One classification a row, with the row's id."""
-    found = classifier.answer([row.reading for row in window], explain)
+    found = bundle.classify([row.reading for row in window], explain=explain)
     return [dataclasses.replace(answer, id=row.id) for answer, row in zip(found, window, strict=True)]
 
 
@@ -71,7 +71,7 @@ def check_paths(source: Path, target: Path) -> None:
 
 
 def classify_file(
-    classifier: Classifier,
+    bundle: Bundle,
     source: Path,
     target: Path,
     *,
@@ -80,7 +80,7 @@ def classify_file(
     skip_bad_rows: bool = False,
     progress: Callable[[int], object] = lambda position: None,
 ) -> Counts:
-    """Write one row a row of ``source`` to ``target``: labels, or with ``full`` the whole classification.
+    """Write one row a row of ``source`` to ``target``: labels, or with ``full`` the whole answer, plan and all.
 
     Memory does not grow with the file, except for the ids seen. ``progress`` is told the
     bytes read. Raises InvalidInput for a file without rows, and naming file and line for
@@ -97,9 +97,9 @@ def classify_file(
         with handle, contextlib.ExitStack() as files:
             out = files.enter_context(atomic_writer(target))
             bad = _BadRows(source, errors_path(target), files, skip_bad_rows)
-            for window in windows(bad.sift(parse_rows(handle, classifier.read))):
-                for answer in answers(classifier, window, explain):
-                    out.write(json_line(answer.to_dict() if full else answer.to_row()))
+            for window in windows(bad.sift(parse_rows(handle, bundle.classifier.read))):
+                for answer in answers(bundle, window, explain):
+                    out.write(json_line(bundle.whole(answer) if full else answer.to_row()))
                 written += len(window)
                 if handle.seekable():
                     progress(handle.tell())

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from model.classification import Classification
-from model.classifier import Classifier
+from model.classifier import Classifier, Reading
 from model.errors import InvalidArtefact, KesuError
 from serving.errors import EngineFailed
 from serving.playbook import CaseContext, Playbook
@@ -51,14 +51,18 @@ class Answer:
     steps: Mapping[str, float]
 
     def to_dict(self, identity: str | int | None = None) -> dict[str, Any]:
-        """The whole answer: ``Classification.to_dict`` with strategies, in the order of the documentation."""
-        named = dataclasses.replace(self.classification, id=identity)
-        body = named.to_dict()
-        warnings, model = body.pop("warnings"), body.pop("model")
-        body |= {name: self.plan[name] for name in ("first_reply", "human_decision", "strategies")}
-        body["warnings"] = warnings + self.plan["warnings"]
-        body["model"] = model | {"playbook_version": self.plan["playbook_version"]}
-        return body
+        """The whole answer as JSON, see :func:`whole`."""
+        return whole(dataclasses.replace(self.classification, id=identity), self.plan)
+
+
+def whole(found: Classification, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """``Classification.to_dict`` with the plan's parts, in the order of the documentation."""
+    body = found.to_dict()
+    warnings, model = body.pop("warnings"), body.pop("model")
+    body |= {name: plan[name] for name in ("first_reply", "human_decision", "strategies")}
+    body["warnings"] = warnings + plan["warnings"]
+    body["model"] = model | {"playbook_version": plan["playbook_version"]}
+    return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +92,32 @@ class Bundle:
         began = time.perf_counter()
         reading = self.classifier.read(case.text)
         read = time.perf_counter()
-        found = self.classifier.answer([reading], case.explain)[0]
-        check_numbers(found)
+        found = self.classify([reading], [case.facts], case.explain)[0]
         inferred = time.perf_counter()
-        severity = self.rules.apply(reading.normalised, found.severity, case.facts)
-        found = dataclasses.replace(found, severity=severity)
         context = CaseContext(case.channel, case.industry, case.received_at, now or datetime.now(UTC))
-        plan = self.book.plan(found, context).to_dict()
+        plan = self.plan(found, context)
         steps = {"tokenise": read - began, "infer": inferred - read, "plan": time.perf_counter() - inferred}
         return Answer(found, plan, reading.tokens.used, steps)
+
+    def classify(
+        self, readings: Sequence[Reading], facts: Iterable[CaseFacts] | None = None, explain: bool = False
+    ) -> list[Classification]:
+        """One classification a reading, its severity raised where a rule fires. Raises EngineFailed for NaN."""
+        answers = self.classifier.answer(readings, explain)
+        ruled = []
+        for found, reading, told in zip(answers, readings, facts or [CaseFacts()] * len(readings), strict=True):
+            check_numbers(found)
+            severity = self.rules.apply(reading.normalised, found.severity, told)
+            ruled.append(dataclasses.replace(found, severity=severity))
+        return ruled
+
+    def plan(self, found: Classification, context: CaseContext) -> dict[str, Any]:
+        """What to do about it, as JSON."""
+        return self.book.plan(found, context).to_dict()
+
+    def whole(self, found: Classification) -> dict[str, Any]:
+        """The whole answer as JSON for a classification of :meth:`classify`, clocks counting from now."""
+        return whole(found, self.plan(found, CaseContext()))
 
     def cost(self, case: Case) -> int:
         """Tokens that answering may take, guessed without reading the text: a character gives at most about one."""

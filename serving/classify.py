@@ -8,12 +8,15 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from model.errors import InvalidInput
 from model.taxonomy import DEFAULT_PATH, Label, load_taxonomy
+
+if TYPE_CHECKING:
+    from serving.bundle import Bundle
 
 SAMPLES = Path(__file__).with_name("samples") / "complaints.jsonl"
 
@@ -28,12 +31,14 @@ def classify(
     explain: Annotated[bool, typer.Option("--explain", help="Add the words that speak for each label.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The whole answer as JSON, one line a text.")] = False,
     model: Annotated[Path | None, typer.Option(help="Model folder; by default the one that ships.")] = None,
+    playbook: Annotated[Path | None, typer.Option(help="Playbook; by default the one that ships.")] = None,
+    severity_rules: Annotated[Path | None, typer.Option(help="Severity rules; by default those that ship.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; by default all available processors.")] = None,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Write rows that cannot be read to OUTPUT.errors.jsonl and go on.")
     ] = False,
 ) -> None:
-    """Label complaints: causes, motives, severity, style, confidence."""
+    """Label complaints, and say what to do: causes, motives, severity, style, confidence, handling plan."""
     if sum((text is not None, input is not None, samples)) != 1:
         raise InvalidInput('name one thing to classify: "TEXT", - for standard input, --input FILE, or --samples')
     if (input is None) != (output is None):
@@ -41,17 +46,17 @@ def classify(
     if input and explain and not as_json:
         raise InvalidInput("--explain needs --json here: rows of labels only have no place for evidence")
     # After the checks above, which should not wait for it.
-    from model.classifier import Classifier
     from serving import display
     from serving.batch import check_paths, classify_file, errors_path
+    from serving.bundle import Bundle
     from serving.rows import json_line
 
     if input is not None and output is not None:
         check_paths(input, output)
-        classifier = Classifier.load(model, threads)
+        bundle = Bundle.load(model, playbook, severity_rules, threads)
         with _progress(input) as progress:
             counts = classify_file(
-                classifier,
+                bundle,
                 input,
                 output,
                 full=as_json,
@@ -68,20 +73,20 @@ def classify(
         from model.intake import accept
 
         accept(text)
-    classifier = Classifier.load(model, threads)
+    bundle = Bundle.load(model, playbook, severity_rules, threads)
     if text == "-":
-        _from_stdin(classifier, as_json, explain, skip_bad_rows)
+        _from_stdin(bundle, as_json, explain, skip_bad_rows)
         return
     rows = [{"text": text}] if text is not None else _sample_rows()
     texts = [str(row["text"]) for row in rows]
-    answers = classifier.classify(texts, explain)
+    answers = bundle.classify([bundle.classifier.read(text) for text in texts], explain=explain)
     if as_json:
         for answer in answers:
-            sys.stdout.write(json_line(answer.to_dict()))
+            sys.stdout.write(json_line(bundle.whole(answer)))
     elif samples:
         display.console().print(display.overview(texts, answers))
     else:
-        display.show(answers[0])
+        display.show(bundle.whole(answers[0]))
 
 
 def _sample_rows() -> list[dict[str, Any]]:
@@ -105,7 +110,7 @@ def _chunks() -> Iterator[list[tuple[int, bytes | None]]]:
         yield [(number + 1, rest)]
 
 
-def _from_stdin(classifier: Any, as_json: bool, explain: bool, skip_bad_rows: bool) -> None:
+def _from_stdin(bundle: Bundle, as_json: bool, explain: bool, skip_bad_rows: bool) -> None:
     from serving import display
     from serving.batch import answers, windows
     from serving.rows import Row, json_line, parse_line
@@ -118,7 +123,7 @@ def _from_stdin(classifier: Any, as_json: bool, explain: bool, skip_bad_rows: bo
             line = (raw or b"").removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
             if line is not None and not line.strip():
                 continue
-            row = parse_line(number, line, classifier.read)
+            row = parse_line(number, line, bundle.classifier.read)
             if isinstance(row, Row):
                 rows.append(row)
                 continue
@@ -127,11 +132,11 @@ def _from_stdin(classifier: Any, as_json: bool, explain: bool, skip_bad_rows: bo
                 break
             print(f"skipped: {problem}", file=sys.stderr)
         for window in windows(rows):
-            for answer in answers(classifier, window, explain):
+            for answer in answers(bundle, window, explain):
                 if as_json:
-                    sys.stdout.write(json_line(answer.to_dict()))
+                    sys.stdout.write(json_line(bundle.whole(answer)))
                 elif display.on_terminal():
-                    display.show(answer)
+                    display.show(bundle.whole(answer))
                 else:
                     print(display.tab_line(answer))
             written += len(window)

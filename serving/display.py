@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from model.classification import Classification, LabelScore
+from model.classification import Classification
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,33 +31,59 @@ def console() -> Console:
     return Console(width=None if on_terminal() else PIPE_WIDTH, highlight=False, emoji=False, markup=False)
 
 
-def _scores(labels: Sequence[LabelScore]) -> str:
-    return "; ".join(f"{label.label} {label.name} {label.probability:.2f}" for label in labels) or "-"
+def _scores(labels: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(f"{label['label']} {label['name']} {label['probability']:.2f}" for label in labels) or "-"
 
 
-def fields(answer: Classification) -> list[tuple[str, str]]:
-    """Name and value of every line to show."""
-    verdict = "complaint" if answer.is_complaint else "not a complaint"
+def _words(spans: Sequence[Mapping[str, Any]]) -> str:
+    return "  ".join(f"「{span['text']}」{span['weight']:.2f}" for span in spans)
+
+
+def _actions(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What to do, most urgent first: deadline, owner, title and the steps."""
+    if answer["first_reply"]:
+        yield "reply", f"before {_when(answer['first_reply'])}"
+    for action in answer["strategies"]:
+        decides = "; a person decides" if action["human_decision"] else ""
+        yield "do", f"{action['title']['zh']} ({action['owner']['zh']}, by {_when(action['due'])}{decides})"
+        for number, step in enumerate(action["steps"], 1):
+            yield "", f"{number}. {step}"
+
+
+def _when(due: Mapping[str, Any]) -> str:
+    """A date to the minute; where the calendar lacks it, the limit itself."""
+    if due["at"]:
+        return f"{datetime.fromisoformat(due['at']):%Y-%m-%d %H:%M}"
+    return " ".join(f"{value} {unit.replace('_', ' ')}" for unit, value in due.items() if unit != "at")
+
+
+def fields(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and value of every line to show of a whole answer (``serving.bundle.whole``)."""
+    verdict = "complaint" if answer["is_complaint"] else "not a complaint"
+    severity, style = answer["severity"], answer["style"]
     found = [
-        ("verdict", f"{verdict} {answer.complaint_probability:.2f}"),
-        ("causes", _scores(answer.causes)),
-        ("motives", _scores(answer.motives)),
-        ("severity", f"{answer.severity.level} {answer.severity.name}"),
-        ("style", f"{answer.style.label} {answer.style.name} {answer.style.probability:.2f}"),
-        ("decision", f"{answer.decision} {answer.confidence:.2f}"),
+        ("verdict", f"{verdict} {answer['complaint_probability']:.2f}"),
+        ("causes", _scores(answer["causes"])),
+        ("motives", _scores(answer["motives"])),
+        ("severity", f"{severity['level']} {severity['name']}"),
+        ("style", _scores([style])),
+        ("decision", f"{answer['decision']} {answer['confidence']:.2f}"),
     ]
-    if answer.review_reasons:
-        found.append(("reasons", ", ".join(answer.review_reasons)))
-    for label in (*answer.causes, *answer.motives):
-        if label.evidence:
-            words = "  ".join(f"「{span.text}」{span.weight:.2f}" for span in label.evidence)
-            found.append(("evidence", f"{label.name}: {words}"))
-    found += [("warning", f"{notice.code}: {notice.message}") for notice in answer.warnings]
-    return found
+    if answer["review_reasons"]:
+        found.append(("reasons", ", ".join(answer["review_reasons"])))
+    for raised in severity["raised_by"]:
+        found.append(
+            ("raised", f"to {raised['level']} by {raised['rule']} {raised['name']}: {_words(raised['evidence'])}")
+        )
+    for label in (*answer["causes"], *answer["motives"]):
+        if label["evidence"]:
+            found.append(("evidence", f"{label['name']}: {_words(label['evidence'])}"))
+    found += [("warning", f"{notice['code']}: {notice['message']}") for notice in answer["warnings"]]
+    return [*found, *_actions(answer)]
 
 
-def show(answer: Classification) -> None:
-    """Print one answer in full."""
+def show(answer: Mapping[str, Any]) -> None:
+    """Print one whole answer."""
     if not on_terminal():
         print("\n".join(f"{name}\t{value}" for name, value in fields(answer)))
         return
@@ -68,7 +95,7 @@ def show(answer: Classification) -> None:
     grid.add_column(overflow="fold")
     for name, value in fields(answer):
         grid.add_row(name, value)
-    console().print(Panel(grid, border_style=_COLOURS.get(answer.decision, "none"), expand=False))
+    console().print(Panel(grid, border_style=_COLOURS.get(answer["decision"], "none"), expand=False))
 
 
 def tab_line(answer: Classification) -> str:

@@ -90,10 +90,19 @@ def test_frames_are_not_put_on_twice() -> None:
 
 
 def test_names_are_replaced_by_their_kind_and_alike_within_a_text() -> None:
-    changed = AUGMENTATIONS["names"]("从北京市寄往成都，顺丰快递说北京大雨，京东不管，招商银行也不管", rng())
-    match = re.fullmatch(r"从(.市)寄往(.市)，.快递说(.市)大雨，.平台不管，.银行也不管", changed)
-    assert match is not None
-    assert match[1] == match[3] != match[2]
+    placeholders = 0
+    for seed in range(30):
+        changed = AUGMENTATIONS["names"](
+            "从北京市寄往成都，顺丰快递说北京市大雨，京东不管，招商银行也不管", random.Random(seed)
+        )
+        match = re.fullmatch(r"从(.+)寄往(.+)，(.+)说(.+)大雨，(.+)不管，(.+)也不管", changed)
+        assert match is not None
+        assert match[1] == match[4] != match[2]
+        for new, old in zip(match.groups(), ("北京市", "成都", "顺丰快递", "北京市", "京东", "招商银行"), strict=True):
+            assert new != old
+        assert match[6].endswith("银行")
+        placeholders += match[1] in {f"{mark}市" for mark in "ABCDEFGH"}
+    assert 5 < placeholders < 20
 
 
 @pytest.mark.parametrize("text", ["这锅菜做成都不行", "一家大连锁店", "煮小米粥", "苹果烂了", "水滴滴答答漏"])

@@ -41,14 +41,14 @@ def test_cli_check_clean_file(good: Path) -> None:
 
 def test_cli_check_errors_exit_1(bad: Path) -> None:
     result = RUN.invoke(app, ["check", str(bad)])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "bad.csv:3: 原因: error: unknown cause 'Q44' (closest known: " in result.output
 
 
 def test_cli_check_json(good: Path, bad: Path) -> None:
     result = RUN.invoke(app, ["check", str(good), str(bad), "--json"])
     report = json.loads(result.stdout)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert (report["rows"], len(report["files"])) == (5, 2)
     assert [p["line"] for p in report["problems"] if "Q44" in p["message"]] == [3]
 
@@ -74,7 +74,7 @@ def test_cli_check_other_taxonomy(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,causes,motives,severity\n灯坏了,灯,发泄,有\n", encoding="utf-8")
     assert RUN.invoke(app, ["check", str(path), "--taxonomy", str(taxonomy)]).exit_code == 0
-    assert RUN.invoke(app, ["check", str(path)]).exit_code == 1
+    assert RUN.invoke(app, ["check", str(path)]).exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_cli_convert_and_split_write_nothing_when_rows_are_wrong(bad: Path, tmp_
     for arguments in (["convert", str(bad), "OUT"], ["split", str(bad), "--output", "OUT"]):
         out = tmp_path / "out.jsonl"
         result = RUN.invoke(app, [str(out) if argument == "OUT" else argument for argument in arguments])
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "Q44" in result.output
         assert "nothing was written" in result.output
         assert not out.exists()

@@ -38,7 +38,10 @@ _CITIES = (
     "南昌 福州 厦门 泉州 宁波 温州 无锡 常州 徐州 东莞 佛山 珠海 南宁 桂林 海口 三亚 贵阳 昆明 兰州 西宁 银川 "
     "乌鲁木齐 呼和浩特 拉萨 洛阳 烟台 唐山 香港 澳门 台北 (?<![完变做修改换弄])成都 大连(?!锁)"
 )
-_PLATFORMS = "淘宝 天猫 京东 拼多多 美团 饿了么 抖音 小红书 携程 飞猪 闲鱼 唯品会 大众点评 去哪儿网 同程旅行 哔哩哔哩"
+_SHOPPING = "淘宝 天猫 京东 拼多多 抖音 小红书 闲鱼 唯品会"
+_TAKEAWAY = "美团 饿了么"
+_TRAVEL = "携程 飞猪 去哪儿网 同程旅行"
+_OTHER_PLATFORMS = "大众点评 哔哩哔哩"
 _RIDES = "滴滴(?:出行|打车)?(?!答) 曹操出行 高德打车 首汽约车 哈啰"
 _CARRIERS = (
     "京东物流 (?:顺丰|圆通|申通(?!过)|韵达|极兔|德邦|百世)(?:快递|速运|速递|快运)? 中通快递 邮政快递 菜鸟驿站 丹鸟"
@@ -46,15 +49,18 @@ _CARRIERS = (
 _BANKS = "(?:中国|工商|建设|农业|招商|交通|光大|民生|平安|浦发|兴业|中信|邮储)银行"
 _AIRLINES = "(?:(?:南方|东方|海南|四川|春秋|吉祥|深圳|山东)航空|(?<!中)国航|南航|东航|海航)"
 _TELECOMS = "中国(?:移动|联通|电信)"
-_SHOPS = (
-    "麦当劳 肯德基 星巴克 瑞幸 海底捞 必胜客 蜜雪冰城 永辉超市 沃尔玛 山姆 屈臣氏 优衣库 如家 汉庭 全季 亚朵 "
-    "万达 宜家 链家 名创优品"
-)
-_BRANDS = (
+_RESTAURANTS = "麦当劳 肯德基 星巴克 瑞幸 海底捞 必胜客 蜜雪冰城"
+_STORES = "永辉超市 沃尔玛 山姆 屈臣氏 优衣库 万达 宜家 名创优品"
+_HOTELS = "如家 汉庭 全季 亚朵"
+_AGENTS = "链家"
+_PHONES = (
     "华为 小米(?=手机|电视|官网|之家) 苹果(?=手机|电脑|官网|售后) OPPO vivo 三星(?=手机|电视|显示器) "
-    "联想(?=电脑|笔记本|官网) 戴尔 惠普 海尔 格力 海信 西门子 戴森 耐克 阿迪达斯 安踏 特斯拉 比亚迪 丰田 本田 奔驰 "
-    "宝马 奥迪 三只松鼠 良品铺子 伊利 蒙牛 飞鹤 科沃斯 九阳 苏泊尔"
+    "联想(?=电脑|笔记本|官网) 戴尔 惠普"
 )
+_APPLIANCES = "海尔 格力 海信 西门子 戴森 科沃斯 九阳 苏泊尔"
+_CARS = "特斯拉 比亚迪 丰田 本田 奔驰 宝马 奥迪"
+_CLOTHES = "耐克 阿迪达斯 安踏"
+_FOODS = "三只松鼠 良品铺子 伊利 蒙牛 飞鹤"
 _MARKS_OF_CITIES, _MARKS_OF_FIRMS = "ABCDEFGH", "甲乙丙丁戊己庚辛"
 
 
@@ -72,17 +78,52 @@ _NAMES = re.compile(
             ("airline", _AIRLINES),
             ("telecom", _TELECOMS),
             ("city", f"(?:{_any_of(_CITIES)})市?"),
-            ("platform", _any_of(_PLATFORMS)),
+            ("shopping", _any_of(_SHOPPING)),
+            ("takeaway", _any_of(_TAKEAWAY)),
+            ("travel", _any_of(_TRAVEL)),
+            ("platform", _any_of(_OTHER_PLATFORMS)),
             ("ride", _any_of(_RIDES)),
-            ("shop", _any_of(_SHOPS)),
-            ("brand", _any_of(_BRANDS)),
+            ("restaurant", _any_of(_RESTAURANTS)),
+            ("store", _any_of(_STORES)),
+            ("hotel", _any_of(_HOTELS)),
+            ("agent", _any_of(_AGENTS)),
+            ("phone", _any_of(_PHONES)),
+            ("appliance", _any_of(_APPLIANCES)),
+            ("car", _any_of(_CARS)),
+            ("clothes", _any_of(_CLOTHES)),
+            ("food", _any_of(_FOODS)),
         )
     )
 )
 _KIND_NOUN = {
-    "carrier": "快递", "bank": "银行", "airline": "航空", "telecom": "通信公司",
-    "city": "市", "platform": "平台", "ride": "出行", "shop": "店", "brand": "牌",
+    "carrier": "快递", "bank": "银行", "airline": "航空", "telecom": "通信公司", "city": "市", "ride": "出行",
+    **dict.fromkeys(("shopping", "takeaway", "travel", "platform"), "平台"),
+    **dict.fromkeys(("restaurant", "store", "hotel", "agent"), "店"),
+    **dict.fromkeys(("phone", "appliance", "car", "clothes", "food"), "牌"),
 }  # fmt: skip
+# Names of the same kind to put in another's place; for kinds that are not here a placeholder is put.
+_OTHERS = {
+    kind: names.split()
+    for kind, names in {
+        "carrier": "顺丰 圆通 申通 韵达 极兔 德邦 中通 京东物流",
+        "bank": "中国银行 工商银行 建设银行 农业银行 招商银行 交通银行 民生银行 平安银行",
+        "airline": "南方航空 东方航空 海南航空 四川航空 春秋航空 吉祥航空 厦门航空",
+        "telecom": "中国移动 中国联通 中国电信",
+        "city": "北京 上海 广州 深圳 杭州 武汉 长沙 青岛 郑州 沈阳 合肥 南宁 昆明 兰州 徐州 洛阳 唐山 泉州",
+        "shopping": _SHOPPING,
+        "takeaway": _TAKEAWAY,
+        "travel": _TRAVEL,
+        "ride": "滴滴出行 曹操出行 高德打车 首汽约车 哈啰",
+        "restaurant": _RESTAURANTS,
+        "store": _STORES,
+        "hotel": _HOTELS,
+        "phone": "华为 小米 苹果 OPPO vivo 三星 荣耀 联想",
+        "appliance": f"{_APPLIANCES} 美的 小天鹅",
+        "car": f"{_CARS} 大众 吉利 长安",
+        "clothes": f"{_CLOTHES} 李宁",
+        "food": _FOODS,
+    }.items()
+}
 
 # word:what people type for it; homophones mostly, a few shape confusions (handwriting input, OCR).
 _CONFUSIONS = """
@@ -177,20 +218,24 @@ def punctuation_spaced(text: str, rng: random.Random) -> str:
 
 
 def names(text: str, rng: random.Random) -> str:
-    """Cities and firms as placeholders of the same kind (A市, 甲平台): a label must not hang on a name."""
-    shift = rng.randrange(4)
+    """Cities and firms as others of their kind, or as placeholders (A市, 甲平台): a label must not hang on a name."""
+    shift, real = rng.randrange(4), rng.random() < 0.6
     seen: dict[str, dict[str, str]] = {}
 
-    def placeholder(match: re.Match[str]) -> str:
+    def other(match: re.Match[str]) -> str:
         kind = str(match.lastgroup)
         name = match[0].removesuffix("市")
         known = seen.setdefault(kind, {})
         if name not in known:
-            marks = _MARKS_OF_CITIES if kind == "city" else _MARKS_OF_FIRMS
-            known[name] = marks[(shift + len(known)) % len(marks)] + _KIND_NOUN[kind]
+            fresh = [found for found in _OTHERS.get(kind, ()) if found != name and found not in known.values()]
+            if real and fresh:
+                known[name] = rng.choice(fresh) + match[0].removeprefix(name)
+            else:
+                marks = _MARKS_OF_CITIES if kind == "city" else _MARKS_OF_FIRMS
+                known[name] = marks[(shift + len(known)) % len(marks)] + _KIND_NOUN[kind]
         return known[name]
 
-    return _NAMES.sub(placeholder, text)
+    return _NAMES.sub(other, text)
 
 
 def typos(text: str, rng: random.Random) -> str:
@@ -217,10 +262,10 @@ _DRAWS: dict[str, tuple[float, str]] = {
     "emoji": (0.7, "emoji"),
     "polite": (1.0, "frame"),
     "hotline": (1.0, "frame"),
-    "punctuation_dropped": (1.0, "punctuation"),
-    "punctuation_repeated": (0.5, "punctuation"),
+    "punctuation_dropped": (1.5, "punctuation"),
+    "punctuation_repeated": (0.7, "punctuation"),
     "punctuation_spaced": (1.0, "punctuation"),
-    "names": (1.5, "names"),
+    "names": (2.0, "names"),
     "typos": (1.5, "typos"),
 }
 

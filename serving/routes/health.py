@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from serving.examples import errors
@@ -27,7 +28,7 @@ async def readyz(request: Request) -> Response:
     return json_response({"status": "ready"} if reason is None else {"status": reason}, 503 if reason else 200)
 
 
-@router.get("/metrics", summary="Numbers for Prometheus", responses=errors(401))
+@router.get("/metrics", summary="Numbers for Prometheus", response_class=PlainTextResponse, responses=errors(401))
 async def metrics(request: Request) -> Response:
     """Prometheus' text format."""
     return Response(service_of(request).metrics.page(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from serving.schemas import ErrorReply
 from tests.service.conftest import Start
@@ -112,35 +110,3 @@ def test_request_id_of_another_form_is_not_repeated(client: TestClient) -> None:
     for given_id in ("a b", "x" * 129, "坏".encode()):
         reply = client.get("/healthz", headers={"X-Request-ID": given_id})
         assert uuid.UUID(reply.headers["x-request-id"])
-
-
-JUNK = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(st.characters(exclude_categories=()), max_size=40),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=12,
-)
-REQUEST = st.fixed_dictionaries(
-    {"text": st.text(st.characters(exclude_categories=()), max_size=60) | JUNK},
-    optional=dict.fromkeys(("id", "channel", "industry", "received_at", "history", "explain"), JUNK),
-)
-
-
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(request=REQUEST | JUNK, path=st.sampled_from(["classify", "classify/batch"]))
-def test_any_json_gets_an_answer_below_500(client: TestClient, request: Any, path: str) -> None:
-    content = json.dumps(request if path == "classify" else {"items": [request, request]}).encode()
-    reply = client.post(f"/v1/{path}", content=content, headers=JSON)
-    assert reply.status_code < 500
-    assert reply.json()
-
-
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(content=st.binary(max_size=60), data=JUNK, shape=JUNK)
-def test_infer_any_bytes_get_an_answer_below_500(client: TestClient, content: bytes, data: Any, shape: Any) -> None:
-    tensor = {"name": "text", "datatype": "BYTES", "shape": shape, "data": data}
-    for sent in (content, json.dumps({"inputs": [tensor]}).encode()):
-        assert client.post("/v2/models/kesu/infer", content=sent, headers=JSON).status_code < 500

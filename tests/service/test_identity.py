@@ -54,3 +54,33 @@ def test_plans_are_the_same_alone_and_in_a_batch(client: TestClient) -> None:
     alone = client.post("/v1/classify", json=item).content
     batch = client.post("/v1/classify/batch", json={"items": [item] * 3}).content
     assert batch == b'{"results":[' + b",".join([alone] * 3) + b"]}"
+
+
+def timeless(answer: Any) -> Any:
+    """An answer without what depends on the moment it was asked: dates, and the id that a request is given."""
+    if isinstance(answer, dict):
+        return {name: timeless(value) for name, value in answer.items() if name not in ("at", "id")}
+    return [timeless(part) for part in answer] if isinstance(answer, list) else answer
+
+
+def test_shell_and_http_give_the_same_rules_and_plans(
+    client: TestClient, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [*TEXTS, LOST_PARCEL + "快递员还打伤了我，12315已经受理。"]
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(json.dumps({"id": i, "text": text}) + "\n" for i, text in enumerate(texts)))
+    over_http = [client.post("/v1/classify", json={"text": text}).json() for text in texts]
+    assert over_http[-1]["severity"]["raised_by"], "no rule fired: this test would not see rules left out"
+    options = ["--input", str(source), "--output", str(target), "--model", str(model_folder)]
+    for extra in (["--json"], []):
+        with pytest.raises(SystemExit):
+            main(["classify", *options, *extra])
+        written = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+        if extra:
+            assert timeless(written) == timeless(over_http)
+        else:
+            assert [row["severity"] for row in written] == [answer["severity"]["level"] for answer in over_http]
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["classify", texts[-1], "--json", "--model", str(model_folder)])
+    assert timeless(json.loads(capsys.readouterr().out)) == timeless(over_http[-1])

@@ -1,0 +1,79 @@
+"""Tickets that are not classified yet -> kesu, a batch at a time -> fields on each ticket. Python 3.11, nothing to install.
+
+Settings by environment: KESU_URL, KESU_KEY (where the service has keys), TICKETS_URL, TICKETS_TOKEN.
+Exits with 0 when the list is empty, with 1 when a ticket could not be read or written (run it again later).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+KESU, TICKETS = os.environ["KESU_URL"].rstrip("/"), os.environ["TICKETS_URL"].rstrip("/")
+KEY = os.environ.get("KESU_KEY")
+TOKEN = {"Authorization": f"Bearer {os.environ['TICKETS_TOKEN']}"}
+BATCH = 64
+TRIES = 5
+
+
+def call(method: str, url: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
+    """JSON there and back; waits and tries again when the other side is busy or not there for a moment."""
+    content = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, content, {"Content-Type": "application/json", **(headers or {})}, method=method)
+    for attempt in range(1, TRIES + 1):
+        try:
+            with urllib.request.urlopen(request, timeout=120) as reply:
+                return json.loads(reply.read() or b"null")
+        except urllib.error.HTTPError as error:
+            if attempt == TRIES or error.code not in (429, 502, 503, 504):
+                raise
+            time.sleep(float(error.headers.get("Retry-After") or attempt))
+        except OSError:
+            if attempt == TRIES:
+                raise
+            time.sleep(attempt)
+    raise AssertionError("not reached")
+
+
+def fields(result: dict[str, Any]) -> dict[str, Any]:
+    """What is written to the ticket; a text that kesu refuses gets the reason, so that it is not asked again."""
+    if "error" in result:
+        return {"kesu": "refused", "kesu_note": result["error"]["message"]}
+    return {
+        "kesu": result["decision"],
+        "cause": [cause["label"] for cause in result["causes"]],
+        "motive": [motive["label"] for motive in result["motives"]],
+        "severity": result["severity"]["level"],
+        "first_reply_by": result["first_reply"]["at"] if result["first_reply"] else None,
+        "human_decision": result["human_decision"],
+    }
+
+
+def main() -> int:
+    """All tickets of the list; the number that could not be done decides the exit code."""
+    failed: set[Any] = set()
+    while True:
+        listed = call("GET", f"{TICKETS}/tickets?kesu=unread", headers=TOKEN)
+        tickets = [ticket for ticket in listed if ticket["id"] not in failed][:BATCH]
+        if not tickets:
+            return 1 if failed else 0
+        items = [{"id": ticket["id"], "text": ticket["text"]} for ticket in tickets]
+        found = call("POST", f"{KESU}/v1/classify/batch", {"items": items}, {"X-API-Key": KEY} if KEY else {})
+        for ticket, result in zip(tickets, found["results"], strict=True):
+            try:
+                call("PATCH", f"{TICKETS}/tickets/{ticket['id']}", fields(result), TOKEN)
+            except OSError as error:
+                print(f"ticket {ticket['id']}: not written ({error})", file=sys.stderr)
+                failed.add(ticket["id"])
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except OSError as error:
+        sys.exit(f"stopped: {error}")

@@ -1,0 +1,130 @@
+"""Zammad webhook -> kesu -> fields, priority and a note on the ticket. Python 3.11, nothing to install.
+
+Settings by environment: KESU_URL, KESU_KEY (where the service has keys), TICKETS_URL, TICKETS_TOKEN,
+WEBHOOK_SECRET (the signature token of the webhook), PORT (8090), HOST (127.0.0.1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import sys
+import urllib.error
+import urllib.request
+from html import unescape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+KESU, TICKETS = os.environ["KESU_URL"].rstrip("/"), os.environ["TICKETS_URL"].rstrip("/")
+SECRET = os.environ["WEBHOOK_SECRET"].encode()
+# Zammad's default priorities: 1 low, 2 normal, 3 high.
+HIGH, SERIOUS = 3, 3
+MAX_BODY = 4_000_000
+
+
+def call(method: str, url: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
+    """JSON there and back."""
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Content-Type": "application/json", **headers}, method=method
+    )
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        return json.load(reply)
+
+
+def text_of(event: dict[str, Any]) -> str:
+    """Title and first article, without the markup of a mail."""
+    article = event.get("article") or {}
+    body = str(article.get("body") or "")
+    if "html" in str(article.get("content_type")):
+        body = unescape(re.sub(r"<br\s*/?>|</p>|</div>", "\n", body))
+        body = re.sub(r"<[^>]+>", "", body)
+    return f"{event['ticket'].get('title') or ''}\n{body}".strip()
+
+
+def classify(event: dict[str, Any]) -> dict[str, Any]:
+    """kesu's answer for the event's text."""
+    ticket = event["ticket"]
+    body: dict[str, Any] = {"id": str(ticket["id"]), "text": text_of(event)}
+    if ticket.get("created_at"):
+        body["received_at"] = ticket["created_at"]
+    key = os.environ.get("KESU_KEY")
+    return call("POST", f"{KESU}/v1/classify", body, {"X-API-Key": key} if key else {})
+
+
+def fields(answer: dict[str, Any]) -> dict[str, Any]:
+    """What is written to the ticket."""
+    level = answer["severity"]["level"]
+    note = [f"严重度 {level} {answer['severity']['name']}，{answer['decision']}（{answer['confidence']:.2f}）"]
+    for strategy in answer["strategies"]:
+        decides = "，须人工决定" if strategy["human_decision"] else ""
+        note.append(f"· {strategy['title']['zh']}：{strategy['owner']['zh']}，{strategy['due']['at']} 前{decides}")
+    found: dict[str, Any] = {
+        "kesu_cause": ";".join(cause["label"] for cause in answer["causes"]),
+        "kesu_motive": ";".join(motive["label"] for motive in answer["motives"]),
+        "kesu_severity": level,
+        "kesu_decision": answer["decision"],
+        "article": {"subject": "kesu", "body": "\n".join(note), "type": "note", "internal": True},
+    }
+    return found | ({"priority_id": HIGH} if level >= SERIOUS else {})
+
+
+def write_back(ticket: object, changes: dict[str, Any]) -> None:
+    """Fields and note onto the ticket."""
+    token = {"Authorization": f"Token token={os.environ['TICKETS_TOKEN']}"}
+    call("PUT", f"{TICKETS}/api/v1/tickets/{ticket}", changes, token)
+
+
+def refused(error: urllib.error.HTTPError) -> dict[str, Any]:
+    """A note in place of labels: kesu will never accept this text."""
+    reason = json.load(error)["error"]["message"]
+    return {"article": {"subject": "kesu", "body": f"kesu 未能读取：{reason}", "type": "note", "internal": True}}
+
+
+class Webhook(BaseHTTPRequestHandler):
+    """One event a request."""
+
+    def do_POST(self) -> None:
+        """200 when the ticket carries its fields, 503 when Zammad should deliver the event again."""
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > MAX_BODY:
+            return self.reply(413)
+        body = self.rfile.read(length)
+        signature = "sha1=" + hmac.new(SECRET, body, hashlib.sha1).hexdigest()
+        if not hmac.compare_digest(signature, self.headers.get("X-Hub-Signature") or ""):
+            return self.reply(401)
+        try:
+            event = json.loads(body)
+            ticket = event["ticket"]["id"]
+        except (ValueError, KeyError, TypeError):
+            return self.reply(400)
+        try:
+            try:
+                changes = fields(classify(event))
+            except urllib.error.HTTPError as error:
+                if error.code != 422:
+                    raise
+                changes = refused(error)
+            write_back(ticket, changes)
+        except (OSError, ValueError) as error:  # not reached, overloaded, or an answer cut short
+            print(f"ticket {ticket}: {type(error).__name__} {getattr(error, 'code', '')}; will be delivered again",
+                  file=sys.stderr)  # fmt: skip
+            return self.reply(503)
+        return self.reply(200)
+
+    def reply(self, status: int) -> None:
+        """A status without a body."""
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: complaints do not belong into a log."""
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer((os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8090"))), Webhook)
+    print(f"webhook on http://{server.server_address[0]}:{server.server_address[1]}/", flush=True)
+    server.serve_forever()

@@ -1,0 +1,172 @@
+"""The integration recipes, run as programs between a kesu service and a stand-in for the ticket system."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import serving
+from tests.service.test_serve import PATIENCE, process
+from tests.toys import LOST_PARCEL
+
+RECIPES = Path(serving.__path__[0]) / "recipes"
+SECRET = b"a secret of the test"
+
+
+class Tickets(ThreadingHTTPServer):
+    """A ticket system with what the recipes use of it; ``broken`` makes that many writes fail."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.tickets: dict[str, dict[str, Any]] = {}
+        self.writes: list[tuple[str, str, dict[str, Any], str | None]] = []
+        self.broken = 0
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Tickets
+
+    def do_GET(self) -> None:
+        unread = [ticket for ticket in self.server.tickets.values() if "kesu" not in ticket]
+        self.reply(200, unread[:50])
+
+    def do_PUT(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.server.broken:
+            self.server.broken -= 1
+            return self.reply(502, {})
+        ticket = self.path.rpartition("/")[2]
+        self.server.writes.append((self.command, self.path, body, self.headers["Authorization"]))
+        self.server.tickets.setdefault(ticket, {}).update(body)
+        return self.reply(200, {"id": ticket})
+
+    do_PATCH = do_PUT
+
+    def reply(self, status: int, body: Any) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def tickets() -> Iterator[Tickets]:
+    with Tickets() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def kesu(model_folder: Path) -> Iterator[str]:
+    with process("--model", str(model_folder)) as (_, address, _log):
+        yield address
+
+
+def environment(kesu: str, tickets: Tickets, **more: str) -> dict[str, str]:
+    told = {"KESU_URL": kesu, "TICKETS_URL": tickets.url, "TICKETS_TOKEN": "t0ken", **more}
+    return {name: value for name, value in os.environ.items() if not name.startswith("KESU_")} | told
+
+
+@contextlib.contextmanager
+def webhook(kesu: str, tickets: Tickets) -> Iterator[str]:
+    told = environment(kesu, tickets, WEBHOOK_SECRET=SECRET.decode(), PORT="0")
+    command = [sys.executable, "-I", str(RECIPES / "zammad_webhook.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=told) as running:
+        assert running.stdout
+        found = re.search(r"http://\S+", running.stdout.readline())
+        assert found
+        try:
+            yield found[0]
+        finally:
+            running.kill()
+
+
+def deliver(address: str, event: Any, secret: bytes = SECRET) -> int:
+    body = json.dumps(event).encode()
+    signature = "sha1=" + hmac.new(secret, body, hashlib.sha1).hexdigest()
+    request = urllib.request.Request(address, body, {"X-Hub-Signature": signature})
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def created(ticket: int, body: str) -> dict[str, Any]:
+    """An event as Zammad sends it, cut to what matters."""
+    about = {"id": ticket, "title": "快递问题", "created_at": "2026-05-01T01:30:00.000Z"}
+    return {"ticket": about, "article": {"body": body, "content_type": "text/html"}}
+
+
+def test_zammad_ticket_gets_its_fields(kesu: str, tickets: Tickets) -> None:
+    with webhook(kesu, tickets) as address:
+        assert deliver(address, created(7, f"<p>{LOST_PARCEL}</p>&amp;")) == 200
+    ((method, path, body, token),) = tickets.writes
+    assert (method, path, token) == ("PUT", "/api/v1/tickets/7", "Token token=t0ken")
+    assert body["kesu_cause"].split(";")[0] == "service.delivery"
+    assert body["kesu_severity"] in range(1, 5)
+    assert ("priority_id" in body) == (body["kesu_severity"] >= 3)
+    assert body["article"]["internal"] is True
+    assert "2026-05-01" in body["article"]["body"], "deadlines count from when the ticket was created"
+
+
+def test_zammad_webhook_loses_nothing_and_trusts_nobody(kesu: str, tickets: Tickets) -> None:
+    with webhook(kesu, tickets) as address:
+        assert deliver(address, created(1, LOST_PARCEL), secret=b"another") == 401
+        assert deliver(address, [1]) == 400
+        assert tickets.writes == []
+        tickets.broken = 1
+        assert deliver(address, created(1, LOST_PARCEL)) == 503
+        assert deliver(address, created(1, LOST_PARCEL)) == 200
+        assert deliver(address, {"ticket": {"id": 2}, "article": {"body": "😡"}}) == 200
+    assert [path for _, path, _, _ in tickets.writes] == ["/api/v1/tickets/1", "/api/v1/tickets/2"]
+    assert "未能读取" in tickets.writes[1][2]["article"]["body"]
+    with webhook("http://127.0.0.1:9", tickets) as address:
+        assert deliver(address, created(3, LOST_PARCEL)) == 503
+    assert len(tickets.writes) == 2
+
+
+def poll(kesu: str, tickets: Tickets) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", str(RECIPES / "poll.py")]
+    return subprocess.run(command, env=environment(kesu, tickets), capture_output=True, text=True, timeout=PATIENCE)
+
+
+def test_poll_classifies_all_that_is_unread(kesu: str, tickets: Tickets) -> None:
+    tickets.tickets = {str(i): {"id": i, "text": LOST_PARCEL if i % 7 else "😡"} for i in range(1, 121)}
+    tickets.broken = 1  # the first write is tried again
+    done = poll(kesu, tickets)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(tickets.writes) == 120
+    assert {ticket["kesu"] for ticket in tickets.tickets.values()} <= {"auto", "suggest", "review", "refused"}
+    assert tickets.tickets["7"]["kesu"] == "refused"
+    assert tickets.tickets["1"]["cause"][0] == "service.delivery"
+
+
+def test_poll_says_what_it_could_not_do(kesu: str, tickets: Tickets) -> None:
+    tickets.tickets = {"1": {"id": 1, "text": LOST_PARCEL}}
+    tickets.broken = 5
+    done = poll(kesu, tickets)
+    assert done.returncode == 1
+    assert "ticket 1: not written" in done.stderr
+    assert LOST_PARCEL not in done.stderr
