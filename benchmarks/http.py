@@ -169,6 +169,15 @@ def in_batches(classifier: Classifier, ids: Sequence[Sequence[int]], size: int) 
         classifier.engine.logits(ids[begin : begin + size])
 
 
+def print_memory(supervisor: int) -> None:
+    """Resident memory of the service's processes, where /proc tells it."""
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children")
+    for process in [str(supervisor), *(children.read_text().split() if children.exists() else ())]:
+        status = Path(f"/proc/{process}/status")
+        if status.exists():
+            print(*(line for line in status.read_text().splitlines() if line.startswith(("Name", "VmHWM", "VmRSS"))))
+
+
 def main() -> None:
     """Start the service, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -200,9 +209,7 @@ def main() -> None:
             print(f"saturation: {saturation:.1f} texts/s")
             for share in arguments.load:
                 asyncio.run(open_loop(place, texts, share * saturation, arguments.seconds))
-            status = Path(f"/proc/{service.pid}/status")
-            if status.exists():
-                print(*(line for line in status.read_text().splitlines() if line.startswith(("VmHWM", "VmRSS"))))
+            print_memory(service.pid)
         finally:
             service.terminate()
             service.wait()

@@ -28,11 +28,11 @@ def serve(
         _print_key(new_key_name)
         return
     # After the above, which should not wait for it.
-    from serving.server import run
     from serving.settings import load_settings
+    from serving.supervisor import supervise
 
     options = {"host": host, "port": port, "model": model, "playbook": playbook, "threads": threads}
-    run(load_settings(config, options | {"insecure": insecure or None}))
+    raise typer.Exit(supervise(load_settings(config, options | {"insecure": insecure or None})))
 
 
 def _print_key(name: str) -> None:

@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -24,11 +24,31 @@ from serving.settings import Settings
 _LIBRARIES = ("uvicorn", "asyncio")
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C, then let open requests finish.
+def listen(settings: Settings) -> socket.socket:
+    """A socket bound to the address of ``settings``. Raises InvalidInput when the address cannot be had."""
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError:
+        raise InvalidInput(
+            f"{settings.host}:{settings.port}: cannot listen there; if another program does, choose another --port"
+        ) from None
 
-    Raises a KesuError when model, rules or playbook are not whole or fail their self-check,
-    InvalidInput when the address cannot be had.
+
+def announce(settings: Settings, listener: socket.socket) -> None:
+    """Tell people where the service is, and a call that works as it stands."""
+    host, port = listener.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    key = " -H 'X-API-Key: YOUR KEY'" if settings.api_keys else ""
+    print(f"kesu serves on {address} (documentation: {address}/docs; Ctrl-C stops it). Try:")
+    print(f"  curl {address}/v1/classify -H 'Content-Type: application/json'{key} \\")
+    print(f"    -d '{json.dumps(SHORT, ensure_ascii=False)}'", flush=True)
+
+
+def run(settings: Settings, listener: socket.socket, ready: Callable[[], object]) -> None:
+    """Serve on ``listener`` until SIGTERM or Ctrl-C, then finish open requests; ``ready`` is called once it answers.
+
+    Raises a KesuError when model, rules or playbook are not whole or fail their self-check.
     """
 
     def load() -> Bundle:
@@ -43,8 +63,6 @@ def run(settings: Settings) -> None:
     server = _Server(
         uvicorn.Config(
             create_app(service),
-            host=settings.host,
-            port=settings.port,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -53,20 +71,14 @@ def run(settings: Settings) -> None:
             timeout_graceful_shutdown=settings.drain_seconds,
         )
     )
-    server.keyed = bool(settings.api_keys)
+    server.ready = ready
     forward = Forward(log)
     for name in _LIBRARIES:
         logging.getLogger(name).addHandler(forward)
         logging.getLogger(name).propagate = False
     try:
         with _quiet_end():
-            server.run()
-    except SystemExit as stop:  # uvicorn's way to say that the address is taken; its reason is in the log
-        if stop.code:
-            raise InvalidInput(
-                f"{settings.host}:{settings.port}: cannot listen there; if another program does, choose another --port"
-            ) from None
-        raise
+            server.run([listener])
     finally:
         for name in _LIBRARIES:
             logging.getLogger(name).removeHandler(forward)
@@ -75,18 +87,13 @@ def run(settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    keyed = False
+    ready: Callable[[], object]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell people where the service is, and a call that works as it stands."""
+        """Start, and say so."""
         await super().startup(sockets)
         if self.started:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            key = "" if not self.keyed else " -H 'X-API-Key: YOUR KEY'"
-            print(f"kesu serves on {address} (documentation: {address}/docs; Ctrl-C stops it). Try:")
-            print(f"  curl {address}/v1/classify -H 'Content-Type: application/json'{key} \\")
-            print(f"    -d '{json.dumps(SHORT, ensure_ascii=False)}'", flush=True)
+            self.ready()
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Tickets that are not classified yet -> kesu, a batch at a time -> fields on each ticket. Python 3.11, nothing to install.
+"""Tickets not classified yet -> kesu, a batch at a time -> fields on each ticket. Python 3.11, nothing to install.
 
 Settings by environment: KESU_URL, KESU_KEY (where the service has keys), TICKETS_URL, TICKETS_TOKEN.
 Exits with 0 when the list is empty, with 1 when a ticket could not be read or written (run it again later).
@@ -24,7 +24,9 @@ TRIES = 5
 def call(method: str, url: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
     """JSON there and back; waits and tries again when the other side is busy or not there for a moment."""
     content = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, content, {"Content-Type": "application/json", **(headers or {})}, method=method)
+    request = urllib.request.Request(
+        url, content, {"Content-Type": "application/json", **(headers or {})}, method=method
+    )
     for attempt in range(1, TRIES + 1):
         try:
             with urllib.request.urlopen(request, timeout=120) as reply:

@@ -51,7 +51,8 @@ def classify(event: dict[str, Any]) -> dict[str, Any]:
     if ticket.get("created_at"):
         body["received_at"] = ticket["created_at"]
     key = os.environ.get("KESU_KEY")
-    return call("POST", f"{KESU}/v1/classify", body, {"X-API-Key": key} if key else {})
+    answer: dict[str, Any] = call("POST", f"{KESU}/v1/classify", body, {"X-API-Key": key} if key else {})
+    return answer
 
 
 def fields(answer: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +126,7 @@ class Webhook(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    server = ThreadingHTTPServer((os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8090"))), Webhook)
-    print(f"webhook on http://{server.server_address[0]}:{server.server_address[1]}/", flush=True)
+    host = os.environ.get("HOST", "127.0.0.1")
+    server = ThreadingHTTPServer((host, int(os.environ.get("PORT", "8090"))), Webhook)
+    print(f"webhook on http://{host}:{server.server_port}/", flush=True)
     server.serve_forever()

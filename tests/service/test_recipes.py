@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.tickets.setdefault(ticket, {}).update(body)
         return self.reply(200, {"id": ticket})
 
-    do_PATCH = do_PUT
+    do_PATCH = do_PUT  # noqa: N815 (the name the base class looks for)
 
     def reply(self, status: int, body: Any) -> None:
         content = json.dumps(body).encode()
@@ -78,8 +78,8 @@ def tickets() -> Iterator[Tickets]:
 
 
 @pytest.fixture(scope="module")
-def kesu(model_folder: Path) -> Iterator[str]:
-    with process("--model", str(model_folder)) as (_, address, _log):
+def kesu(_sealed_folder: Path) -> Iterator[str]:
+    with process("--model", str(_sealed_folder)) as (_, address, _log):
         yield address
 
 

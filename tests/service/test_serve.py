@@ -24,6 +24,9 @@ from typer.testing import CliRunner
 from model.errors import InvalidInput
 from serving.security import hash_key
 from serving.serve import serve
+from serving.server import listen
+from serving.settings import Settings
+from serving.supervisor import supervise
 from tests.toys import LOST_PARCEL
 
 PATIENCE = 60.0
@@ -87,23 +90,49 @@ def test_serve_answers_reloads_on_sighup_and_drains_on_sigterm(model_folder: Pat
     wait_for(log, "stopped")
 
 
-def test_serve_says_that_the_port_is_taken(model_folder: Path) -> None:
-    from serving.server import run
-    from serving.settings import Settings
+def worker_of(supervisor: int) -> int:
+    """The one child of a process."""
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    assert len(children) == 1, children
+    return int(children[0])
 
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the worker")
+def test_serve_goes_on_when_its_worker_is_killed(model_folder: Path) -> None:
+    with process("--model", str(model_folder)) as (running, address, log):
+        body = json.dumps({"text": LOST_PARCEL}).encode()
+        first = post(address, body)
+        for _ in range(2):
+            killed = worker_of(running.pid)
+            os.kill(killed, signal.SIGKILL)
+            assert post(address, body)[0] == first[0]  # waits in the queue of the socket, is not refused
+            assert worker_of(running.pid) != killed
+        wait_for(log, "worker_died")
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(PATIENCE) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the worker")
+def test_serve_leaves_no_worker_behind(model_folder: Path) -> None:
+    with process("--model", str(model_folder)) as (running, _, _log):
+        worker = worker_of(running.pid)
+        running.kill()
+        end = time.monotonic() + PATIENCE
+        while Path(f"/proc/{worker}/exe").exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not Path(f"/proc/{worker}/exe").exists()
+
+
+def test_serve_says_that_the_port_is_taken(model_folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(InvalidInput, match=f":{port}: cannot listen"):
-            run(Settings(port=port, model=model_folder, threads=1, logs=False))
+            listen(Settings(port=port, model=model_folder, threads=1, logs=False))
 
 
-def test_serve_wrong_model_is_told_before_anything_listens(tmp_path: Path) -> None:
-    from model.errors import InvalidArtefact
-    from serving.server import run
-    from serving.settings import Settings
-
-    with pytest.raises(InvalidArtefact, match="no such folder"):
-        run(Settings(model=tmp_path / "none", logs=False))
+def test_serve_wrong_model_is_told_and_not_tried_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert supervise(Settings(port=0, model=tmp_path / "none", logs=False)) == 2
+    assert "no such folder" in capfd.readouterr().err
 
 
 def test_new_key_prints_the_key_and_its_setting() -> None:
