@@ -33,19 +33,25 @@ CODE = "import typer; from serving.serve import serve; typer.run(serve)"
 
 
 class Connection:
-    """One keep-alive connection."""
+    """One keep-alive connection; ``path`` and ``body`` tell what is asked."""
+
+    path = "/v1/classify"
 
     def __init__(self, host: str, port: int):
         self._place = host, port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    def body(self, text: str) -> object:
+        """The request for a text."""
+        return {"text": text}
 
     async def classify(self, text: str) -> tuple[int, float]:
         """Status and seconds of one request."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(*self._place)
         reader, writer = self._streams
-        body = json.dumps({"text": text}, ensure_ascii=False).encode()
-        head = "POST /v1/classify HTTP/1.1\r\nHost: kesu\r\nContent-Type: application/json\r\n"
+        body = json.dumps(self.body(text), ensure_ascii=False).encode()
+        head = f"POST {self.path} HTTP/1.1\r\nHost: kesu\r\nContent-Type: application/json\r\n"
         began = time.perf_counter()
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")

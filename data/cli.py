@@ -207,6 +207,38 @@ def convert(
 
 
 @app.command()
+def detach(file: Input, output: Output, taxonomy: TaxonomyFile = None) -> None:
+    """Write labels without their texts, each under a hash of its text: for where texts may not go."""
+    from data.detached import detach as run
+
+    read = read_labelled(file, load_taxonomy(taxonomy))
+    _complain(read.problems)
+    run(read.rows, output)
+    typer.echo(f"{output}: labels of {len(read.rows)} texts", err=True)
+
+
+@app.command()
+def attach(
+    labels: Annotated[Path, typer.Argument(help="File of `kesu data detach`.", show_default=False)],
+    texts: Annotated[list[Path], typer.Argument(help=f"The texts: {_READ}.", show_default=False)],
+    output: Annotated[Path, typer.Option(help=f"File to write: {_READ}.", show_default=False)],
+    text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    taxonomy: TaxonomyFile = None,
+) -> None:
+    """Bring labels and their texts together again."""
+    from data.detached import attach as run
+
+    format_of(output, WRITABLE)
+    found = run(labels, texts, load_taxonomy(taxonomy), text_column)
+    _write(output, list(found.rows))
+    typer.echo(
+        f"{output}: {len(found.rows)} labelled texts; {found.texts_without} texts without labels, "
+        f"{found.labels_without} labels without a text",
+        err=True,
+    )
+
+
+@app.command()
 def card(
     check_only: Annotated[bool, typer.Option("--check", help="Change nothing; exit code 2 if out of date.")] = False,
 ) -> None:
