@@ -76,7 +76,11 @@ class Bundle:
 
     @classmethod
     def load(
-        cls, model: Path | None, playbook: Path | None, severity_rules: Path | None, threads: int | None
+        cls,
+        model: Path | None = None,
+        playbook: Path | None = None,
+        severity_rules: Path | None = None,
+        threads: int | None = None,
     ) -> Bundle:
         """Read all parts. Raises a KesuError that names file and place when one is not whole."""
         classifier = Classifier.load(model, threads)

@@ -21,7 +21,7 @@ class Due:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON: ``{"hours": 4, "at": "2025-10-09T13:00:00+08:00"}``."""
-        return {**self.limit.to_dict(), "at": self.at.isoformat() if self.at else None}
+        return {**self.limit.to_dict(), "at": self.at.isoformat(timespec="seconds") if self.at else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Basis:
             answer["limit"] = rule.limit.to_dict()
             answer["starts"] = rule.starts.to_dict() if rule.starts else "received"
         if self.due is not None:
-            answer["at"] = self.due.at.isoformat() if self.due.at else None
+            answer["at"] = self.due.at.isoformat(timespec="seconds") if self.due.at else None
         answer["valid_from"] = rule.valid_from.isoformat() if rule.valid_from else None
         answer["valid_to"] = rule.valid_to.isoformat() if rule.valid_to else None
         answer["source"] = rule.source
