@@ -18,6 +18,8 @@ def test_labels_finds_every_spelling(dimension: Dimension) -> None:
 
 def test_labels_folds_width() -> None:
     assert INDEX.resolve("causes", "Ｑ１") == "quality.defect"
+    assert INDEX.resolve_cell("motives", "M5、M2") == ["compensation", "revenge"]
+    assert INDEX.resolve("styles", "h") == "lively"
 
 
 @pytest.mark.parametrize(
