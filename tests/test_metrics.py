@@ -10,18 +10,10 @@ import pytest
 
 from model.errors import InvalidInput
 from model.taxonomy import Taxonomy, load_taxonomy, parse_taxonomy
-from training.metrics import (
-    bootstrap,
-    calibration,
-    coverage_risk,
-    evaluate,
-    label_tables,
-    pair_up,
-    paired_bootstrap,
-    reliability,
-    severity_confusion,
-    worst_cases,
-)
+from training.metrics import evaluate, label_tables, severity_confusion, worst_cases
+from training.pairs import pair_up
+from training.reliability import calibration, coverage_risk, reliability
+from training.resampling import bootstrap, paired_bootstrap
 
 Rows = dict[str, dict[str, Any]]
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from model.taxonomy import Taxonomy
-from training import metrics
+from training import metrics, reliability, resampling
+from training.pairs import pair_up
 from training.report import render, write_report
 
 VOID = {"meta", "br", "line", "polyline", "input", "img", "link", "hr"}
@@ -63,13 +64,13 @@ def rows_of(taxonomy: Taxonomy) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def result_of(gold: dict[str, Any], predicted: dict[str, Any], taxonomy: Taxonomy) -> dict[str, Any]:
-    pairs = metrics.pair_up(gold, predicted, taxonomy)
+    pairs = pair_up(gold, predicted, taxonomy)
     return {
         **metrics.evaluate_pairs(pairs),
-        "intervals": metrics.bootstrap(pairs, resamples=20),
+        "intervals": resampling.bootstrap(pairs, resamples=20),
         "labels": metrics.label_tables(pairs),
-        "calibration": metrics.calibration(pairs),
-        "coverage_risk": metrics.coverage_risk(pairs),
+        "calibration": reliability.calibration(pairs),
+        "coverage_risk": reliability.coverage_risk(pairs),
         "severity_confusion": metrics.severity_confusion(pairs),
         "worst": metrics.worst_cases(pairs, limit=3),
         "facts": {"predictions": "answers.jsonl", "seed": "0"},
@@ -103,7 +104,7 @@ def test_report_shows_figures_with_intervals_and_baseline(taxonomy: Taxonomy) ->
     result["baseline"] = {
         **{key: weak[key] for key in ("intervals", "labels", "calibration", "coverage_risk")},
         "figures": weak,
-        "difference": metrics.paired_bootstrap(gold, predicted, other, taxonomy, resamples=20),
+        "difference": resampling.paired_bootstrap(gold, predicted, other, taxonomy, resamples=20),
     }
     html = render(result, gold, predicted, taxonomy)
     assert Page(html).open == []

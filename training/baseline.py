@@ -24,7 +24,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from model.errors import InvalidInput
 from model.taxonomy import Taxonomy, load_taxonomy
 from model.text import normalise
-from training.metrics import Flags, Floats, Ints, Labels, code_labels, quadratic_kappa
+from training.metrics import quadratic_kappa
+from training.pairs import Flags, Floats, Ints, Labels, code_labels
 
 # Chosen by log-likelihood on a held-out quarter of the training rows; the figures move little around them.
 INVERSE_REGULARISATION = 12.0

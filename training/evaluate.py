@@ -169,7 +169,8 @@ def run_evaluation(
     scored, InvalidArtefact for a model that cannot be loaded.
     """
     from model.taxonomy import load_taxonomy
-    from training import metrics
+    from training import metrics, reliability, resampling
+    from training.pairs import pair_up
 
     if model_path is not None and predictions_path is not None:
         raise InvalidInput("name either a model or predictions, not both")
@@ -193,24 +194,26 @@ def run_evaluation(
     facts["taxonomy"] = taxonomy.version
     facts["gold"] = f"{gold_path} (sha256 {_digest(gold_path)}, {len(gold)} rows)"
 
-    pairs = metrics.pair_up(gold, predicted, taxonomy)
+    pairs = pair_up(gold, predicted, taxonomy)
     result = metrics.evaluate_pairs(pairs)
-    result["intervals"] = metrics.bootstrap(pairs, resamples=resamples, seed=seed)
+    result["intervals"] = resampling.bootstrap(pairs, resamples=resamples, seed=seed)
     result["labels"] = metrics.label_tables(pairs)
-    result["calibration"] = metrics.calibration(pairs)
-    result["coverage_risk"] = metrics.coverage_risk(pairs)
+    result["calibration"] = reliability.calibration(pairs)
+    result["coverage_risk"] = reliability.coverage_risk(pairs)
     result["severity_confusion"] = metrics.severity_confusion(pairs)
     result["worst"] = metrics.worst_cases(pairs)
     if baseline:
         answers, about = _run_baseline(gold, baseline_train, taxonomy, seed)
-        other = metrics.pair_up(gold, answers, taxonomy)
+        other = pair_up(gold, answers, taxonomy)
         result["baseline"] = {
             "figures": metrics.evaluate_pairs(other),
-            "intervals": metrics.bootstrap(other, resamples=resamples, seed=seed),
+            "intervals": resampling.bootstrap(other, resamples=resamples, seed=seed),
             "labels": metrics.label_tables(other),
-            "calibration": metrics.calibration(other),
-            "coverage_risk": metrics.coverage_risk(other),
-            "difference": metrics.paired_bootstrap(gold, predicted, answers, taxonomy, resamples=resamples, seed=seed),
+            "calibration": reliability.calibration(other),
+            "coverage_risk": reliability.coverage_risk(other),
+            "difference": resampling.paired_bootstrap(
+                gold, predicted, answers, taxonomy, resamples=resamples, seed=seed
+            ),
         }
         facts |= about
     facts |= {
