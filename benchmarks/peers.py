@@ -170,9 +170,7 @@ def main() -> None:
                     rates[name].append(len(texts) / (time.perf_counter() - began))
                     waits[name] += spent
         ours = statistics.median(rates["kesu"])
-        print(
-            f"{arguments.clients} clients, {arguments.characters} characters, {threads} threads, {arguments.rounds} rounds"
-        )
+        print(f"{arguments.clients} clients, {arguments.characters} characters, {threads} threads")
         for name, found in rates.items():
             middle, p50 = statistics.median(found), statistics.median(waits[name]) * 1e3
             print(f"{name:36s} {middle:7.1f} texts/s   p50 {p50:7.1f} ms   kesu / this {ours / middle:5.2f}")

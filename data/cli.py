@@ -213,8 +213,7 @@ def detach(file: Input, output: Output, taxonomy: TaxonomyFile = None) -> None:
 
     read = read_labelled(file, load_taxonomy(taxonomy))
     _complain(read.problems)
-    run(read.rows, output)
-    typer.echo(f"{output}: labels of {len(read.rows)} texts", err=True)
+    typer.echo(f"{output}: labels of {run(read.rows, output)} texts", err=True)
 
 
 @app.command()

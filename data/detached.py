@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.columns import ColumnMapping
 from data.formats import read_table, write_table
-from data.raw import as_text
-from data.readers import text_id
+from data.raw import RawRow, RawTable, as_text
+from data.readers import label_table, raise_for_errors, text_id
 from data.schema import LabelledText
 from model.errors import InvalidInput
 from model.taxonomy import Taxonomy
@@ -34,32 +35,43 @@ def key_of(text: str) -> str:
     return text_id(text.strip())
 
 
-def detach(rows: Sequence[LabelledText], path: Path) -> None:
-    """Write the labels of ``rows`` without their texts. Raises InvalidInput when two rows of one text differ."""
+def detach(rows: Sequence[LabelledText], path: Path) -> int:
+    """Write the labels of ``rows`` without their texts; the number of texts.
+
+    Raises InvalidInput when two rows of one text differ.
+    """
     kept: dict[str, dict[str, Any]] = {}
     for row in rows:
         labels = {name: value for name, value in row.as_row().items() if name not in ("id", "text")}
         key = key_of(row.text)
-        if kept.setdefault(key, labels) != labels:
-            raise InvalidInput(f"row {row.id}: the same text stands there twice with other labels; settle on one")
+        first = kept.setdefault(key, labels)
+        if differ := [name for name in LabelledText.model_fields if first.get(name) != labels.get(name)]:
+            raise InvalidInput(
+                f"row {row.id}: the same text stands there twice, with another {' and '.join(differ)}; settle on one"
+            )
     columns = [KEY, *(name for name in LabelledText.model_fields if any(name in labels for labels in kept.values()))]
     write_table(path, columns, [{KEY: key, **labels} for key, labels in kept.items()])
+    return len(kept)
 
 
 def attach(labels: Path, texts: Sequence[Path], taxonomy: Taxonomy, text_column: str = "text") -> Attached:
     """The texts that ``labels`` knows, labelled; each once, named by its key.
 
-    Raises InvalidInput for a file of another form and when no text is known.
+    Raises InvalidInput for a file of another form or with rows that cannot be read, for labels that ``taxonomy``
+    lacks, and when no text is known.
     """
-    kept: dict[str, dict[str, Any]] = {}
-    for row in read_table(labels).rows:
+    kept: dict[str, RawRow] = {}
+    detached = read_table(labels)
+    raise_for_errors(detached.problems, labels)
+    for row in detached.rows:
         if not isinstance(row.cells.get(KEY), str):
             raise InvalidInput(f"{labels}:{row.line}: no field {KEY!r}; make such a file with kesu data detach")
-        kept[row.cells[KEY]] = {name: cell for name, cell in row.cells.items() if name != KEY and cell is not None}
-    found: dict[str, LabelledText] = {}
+        kept[row.cells[KEY]] = row
+    found: dict[str, RawRow] = {}
     without = 0
     for path in texts:
         table = read_table(path)
+        raise_for_errors(table.problems, path)
         if text_column not in table.columns:
             raise InvalidInput(f"{path}: no column {text_column!r}; its columns are {', '.join(table.columns)}")
         for row in table.rows:
@@ -68,7 +80,12 @@ def attach(labels: Path, texts: Sequence[Path], taxonomy: Taxonomy, text_column:
             if key not in kept:
                 without += bool(text.strip())
             elif key not in found:
-                found[key] = LabelledText.parse({"id": key, "text": text, **kept[key]}, taxonomy)
+                found[key] = RawRow(kept[key].line, {**kept[key].cells, "id": key, "text": text})
     if not found:
         raise InvalidInput(f"{labels}: knows none of the {without} texts; are these the texts it was made from?")
-    return Attached(tuple(found.values()), without, len(kept) - len(found))
+    # Read as any labelled file is: a spreadsheet holds several labels in one cell.
+    fields = [name for name in LabelledText.model_fields if name in ("id", "text") or name in detached.columns]
+    mapping = ColumnMapping({name: name for name in fields})
+    read = label_table(RawTable(tuple(fields), tuple(found.values())), labels, mapping, taxonomy)
+    raise_for_errors(read.problems, labels)
+    return Attached(read.rows, without, len(kept) - len(found))

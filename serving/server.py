@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import uvicorn
 
@@ -35,9 +36,9 @@ def listen(settings: Settings) -> socket.socket:
         ) from None
 
 
-def announce(settings: Settings, listener: socket.socket) -> None:
-    """Tell people where the service is, and a call that works as it stands."""
-    host, port = listener.getsockname()[:2]
+def announce(settings: Settings, name: tuple[Any, ...]) -> None:
+    """Tell people where the service is, and a call that works as it stands; ``name`` is that of the socket."""
+    host, port = name[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     key = " -H 'X-API-Key: YOUR KEY'" if settings.api_keys else ""
     print(f"kesu serves on {address} (documentation: {address}/docs; Ctrl-C stops it). Try:")
@@ -77,7 +78,7 @@ def run(settings: Settings, listener: socket.socket, ready: Callable[[], object]
         logging.getLogger(name).addHandler(forward)
         logging.getLogger(name).propagate = False
     try:
-        with _quiet_end():
+        with _quiet_end(server):
             server.run([listener])
     finally:
         for name in _LIBRARIES:
@@ -97,9 +98,16 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _quiet_end() -> Iterator[None]:
-    """uvicorn raises SIGTERM once more after it has drained; by then all is done, and the exit code is 0."""
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
+def _quiet_end(server: uvicorn.Server) -> Iterator[None]:
+    """SIGTERM ends ``server`` also before uvicorn minds it.
+
+    uvicorn raises it once more after it has drained; by then all is done, and the exit code is 0.
+    """
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:

@@ -25,7 +25,10 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 class Settings(BaseSettings):
     """Everything that can be set. Seconds, bytes and tokens as the names say."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
+    # As JSON they go to another process, where `inf` (no limit) must still be one.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, ser_json_inf_nan="constants"
+    )
 
     host: str = "127.0.0.1"
     port: Port = 8000

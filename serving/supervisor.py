@@ -6,6 +6,7 @@ The child gets its settings on standard input; when that closes, this process is
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,13 +14,15 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 from model.errors import KesuError
 from serving.logs import LineWriter, make_log
 from serving.server import announce, listen, run
 from serving.settings import Settings
 
-CODE = "from serving.supervisor import child; child()"
+# The child looks for modules where this process does: `python -c` alone would take a model.py of the working directory.
+CODE = "import sys; sys.path[:] = sys.argv[3:]; from serving.supervisor import child; child()"
 # A child that lived this long died of something else than its start.
 _SETTLED = 30.0
 _LONGEST_PAUSE = 30.0
@@ -32,18 +35,20 @@ def supervise(settings: Settings) -> int:
     request could be answered is not tried again: its own message tells why.
     """
     with listen(settings) as listener:
+        address = listener.getsockname()
         if sys.platform == "win32":
-            run(settings, listener, lambda: announce(settings, listener))
+            run(settings, listener, lambda: announce(settings, address))
             return 0
-        return _Supervisor(settings, listener).run()
+        return _Supervisor(settings, listener, address).run()
 
 
 class _Supervisor:
-    def __init__(self, settings: Settings, listener: socket.socket):
-        self.settings, self.listener = settings, listener
+    def __init__(self, settings: Settings, listener: socket.socket, address: tuple[Any, ...]):
+        self.settings, self.listener, self.address = settings, listener, address
         self.writer = LineWriter(sys.stderr.buffer if settings.logs else None)
         self.log = make_log(self.writer)
-        self.ending = threading.Event()
+        # Plain values: what a signal handler sets must not be behind a lock that it interrupts.
+        self.ending = self.reload = self.ready = False
         self.process: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
@@ -62,18 +67,28 @@ class _Supervisor:
         served, pause = False, 0.5
         while True:
             began = time.monotonic()
-            code, ready = self._one(quiet=served)
-            if self.ending.is_set():
-                return code
-            if not (ready or served):
+            try:
+                code, ready = self._one(quiet=served)
+            except OSError:  # no memory for another process at the moment, for instance
+                if not served:
+                    raise
+                code, ready = 1, False
+            if self.ending or not (ready or served):
                 return code
             served = True
             pause = 0.5 if time.monotonic() - began > _SETTLED else min(2 * pause, _LONGEST_PAUSE)
             # The first replacement comes at once; only one that dies again and again has to wait.
             wait = 0.0 if pause <= 1.0 else pause
             self.log.error("worker_died", code=code, restart_seconds=wait)
-            if self.ending.wait(wait):
+            if not self._pause(wait):
                 return 0
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait, in short sleeps because a signal does not end one; whether to go on after it."""
+        until = time.monotonic() + seconds
+        while not self.ending and time.monotonic() < until:
+            time.sleep(0.1)
+        return not self.ending
 
     def _one(self, *, quiet: bool) -> tuple[int, bool]:
         """Run one child to its end: its exit code, and whether it ever was ready."""
@@ -81,7 +96,7 @@ class _Supervisor:
         with os.fdopen(told, "rb") as ready_pipe:
             try:
                 process = subprocess.Popen(
-                    [sys.executable, *_warnings(), "-c", CODE, str(self.listener.fileno()), str(tell)],
+                    [sys.executable, *_warnings(), "-c", CODE, str(self.listener.fileno()), str(tell), *sys.path],
                     stdin=subprocess.PIPE,
                     pass_fds=(self.listener.fileno(), tell),
                     start_new_session=True,  # Ctrl-C reaches it through this process alone
@@ -94,22 +109,36 @@ class _Supervisor:
                 try:
                     process.stdin.write(self.settings.model_dump_json().encode() + b"\n")
                     process.stdin.flush()
-                except BrokenPipeError:
-                    pass  # it is dead already
-                if self.ending.is_set():
-                    process.terminate()
-                ready = ready_pipe.read(1) == b"1"
+                except BrokenPipeError:  # it is dead already
+                    with contextlib.suppress(BrokenPipeError):
+                        process.stdin.close()
+                if self.ending:
+                    self._end(process)
+                self.ready = ready = ready_pipe.read(1) == b"1"
+                if ready and self.reload:
+                    process.send_signal(signal.SIGHUP)
+                self.reload = False
                 if ready and not quiet:
-                    announce(self.settings, self.listener)
+                    announce(self.settings, self.address)
                 code = process.wait()
-                self.process = None
+                self.process, self.ready = None, False
         return (128 - code if code < 0 else code), ready
 
     def _forward(self, number: int, _: object) -> None:
-        if number != signal.SIGHUP:
-            self.ending.set()
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGHUP if number == signal.SIGHUP else signal.SIGTERM)
+        if number == signal.SIGHUP:
+            if self.process is not None and self.ready:
+                self.process.send_signal(signal.SIGHUP)
+            else:
+                self.reload = True  # later: a child that is not ready yet would die of it
+            return
+        self.ending = True
+        if self.process is not None:
+            self._end(self.process)
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """Tell the child to end. Once it has closed its own listening socket callers are refused, not left to wait."""
+        process.terminate()
+        self.listener.close()
 
 
 def _warnings() -> list[str]:

@@ -105,6 +105,15 @@ def test_names_are_replaced_by_their_kind_and_alike_within_a_text() -> None:
     assert 5 < placeholders < 20
 
 
+def test_names_leave_no_half_of_a_name() -> None:
+    for seed in range(30):
+        changed = AUGMENTATIONS["names"]("在永辉超市买的牛奶", random.Random(seed))
+        match = re.fullmatch("在(.+)买的牛奶", changed)
+        assert match is not None
+        assert match[1] != "永辉超市"
+        assert not match[1].endswith("市")
+
+
 @pytest.mark.parametrize("text", ["这锅菜做成都不行", "一家大连锁店", "煮小米粥", "苹果烂了", "水滴滴答答漏"])
 def test_names_leave_common_words_alone(text: str) -> None:
     assert AUGMENTATIONS["names"](text, rng()) == text

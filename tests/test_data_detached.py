@@ -20,7 +20,7 @@ TEXTS = ["快递丢了", "  房间太吵，要求退款 ", "谢谢"]
 
 def rows(taxonomy: Taxonomy) -> list[LabelledText]:
     given = [
-        {"causes": ["service.delivery"], "motives": ["vent"], "severity": 2},
+        {"causes": ["service.delivery", "quality.defect"], "motives": ["vent"], "severity": 2},
         {"causes": ["quality.facility"], "motives": ["compensation"], "severity": 2, "style": "lively"},
         {"severity": 0},
     ]
@@ -35,7 +35,7 @@ def write_texts(path: Path, texts: list[str]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["labels.jsonl.gz", "labels.parquet"])
+@pytest.mark.parametrize("name", ["labels.jsonl.gz", "labels.parquet", "labels.csv", "labels.xlsx"])
 def test_labels_find_their_texts_again(tmp_path: Path, taxonomy: Taxonomy, name: str) -> None:
     before = rows(taxonomy)
     detach(before, tmp_path / name)
@@ -54,7 +54,7 @@ def test_no_character_of_a_text_is_kept(tmp_path: Path, taxonomy: Taxonomy) -> N
 
 def test_two_opinions_of_one_text_are_an_error(tmp_path: Path, taxonomy: Taxonomy) -> None:
     first = rows(taxonomy)[0]
-    with pytest.raises(InvalidInput, match="twice with other labels"):
+    with pytest.raises(InvalidInput, match="twice, with another severity"):
         detach([first, first.model_copy(update={"severity": 3})], tmp_path / "labels.jsonl")
 
 
@@ -67,6 +67,11 @@ def test_foreign_files_are_told(tmp_path: Path, taxonomy: Taxonomy) -> None:
         attach(texts, [texts], taxonomy)
     with pytest.raises(InvalidInput, match="its columns are text"):
         attach(tmp_path / "labels.jsonl", [texts], taxonomy, "content")
+    (tmp_path / "labels.jsonl").write_text(
+        (tmp_path / "labels.jsonl").read_text(encoding="utf-8").replace("service.delivery", "service.flight"), "utf-8"
+    )
+    with pytest.raises(InvalidInput, match=r"labels\.jsonl.*\n.*service\.flight"):
+        attach(tmp_path / "labels.jsonl", [write_texts(tmp_path / "texts.jsonl", TEXTS)], taxonomy)
 
 
 def test_commands_there_and_back(tmp_path: Path, taxonomy: Taxonomy) -> None:

@@ -224,7 +224,7 @@ def names(text: str, rng: random.Random) -> str:
 
     def other(match: re.Match[str]) -> str:
         kind = str(match.lastgroup)
-        name = match[0].removesuffix("市")
+        name = match[0].removesuffix("市") if kind == "city" else match[0]  # but 永辉超市
         known = seen.setdefault(kind, {})
         if name not in known:
             fresh = [found for found in _OTHERS.get(kind, ()) if found != name and found not in known.values()]

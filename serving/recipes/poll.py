@@ -1,7 +1,7 @@
 """Tickets not classified yet -> kesu, a batch at a time -> fields on each ticket. Python 3.11, nothing to install.
 
 Settings by environment: KESU_URL, KESU_KEY (where the service has keys), TICKETS_URL, TICKETS_TOKEN.
-Exits with 0 when the list is empty, with 1 when a ticket could not be read or written (run it again later).
+Exits with 0 when the list is empty, with 1 when it is not: a ticket could not be read or written (run it again later).
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 
 KESU, TICKETS = os.environ["KESU_URL"].rstrip("/"), os.environ["TICKETS_URL"].rstrip("/")
 KEY = os.environ.get("KESU_KEY")
 TOKEN = {"Authorization": f"Bearer {os.environ['TICKETS_TOKEN']}"}
 BATCH = 64
+# Of one text, and of a batch: kesu takes no longer text, and no body above 1 MB.
+CHARACTERS = 100_000
 TRIES = 5
 
 
@@ -35,7 +38,7 @@ def call(method: str, url: str, body: Any = None, headers: dict[str, str] | None
             if attempt == TRIES or error.code not in (429, 502, 503, 504):
                 raise
             time.sleep(float(error.headers.get("Retry-After") or attempt))
-        except OSError:
+        except (OSError, HTTPException):
             if attempt == TRIES:
                 raise
             time.sleep(attempt)
@@ -56,26 +59,41 @@ def fields(result: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def batch_of(tickets: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first of them, as many as go into one request."""
+    items: list[dict[str, Any]] = []
+    size = 0
+    for ticket in tickets[:BATCH]:
+        text = str(ticket["text"] or "")[:CHARACTERS]
+        size += len(text)
+        if items and size > CHARACTERS:
+            break
+        items.append({"id": ticket["id"], "text": text})
+    return items
+
+
 def main() -> int:
-    """All tickets of the list; the number that could not be done decides the exit code."""
-    failed: set[Any] = set()
+    """All tickets of the list, each once; one that is still there at the end makes the exit code 1."""
+    done: set[Any] = set()
     while True:
         listed = call("GET", f"{TICKETS}/tickets?kesu=unread", headers=TOKEN)
-        tickets = [ticket for ticket in listed if ticket["id"] not in failed][:BATCH]
-        if not tickets:
-            return 1 if failed else 0
-        items = [{"id": ticket["id"], "text": ticket["text"]} for ticket in tickets]
+        items = batch_of([ticket for ticket in listed if ticket["id"] not in done])
+        if not items:
+            return 1 if listed else 0
         found = call("POST", f"{KESU}/v1/classify/batch", {"items": items}, {"X-API-Key": KEY} if KEY else {})
-        for ticket, result in zip(tickets, found["results"], strict=True):
+        for item, result in zip(items, found["results"], strict=True):
+            done.add(item["id"])
+            if result.get("status", 0) >= 500:
+                print(f"ticket {item['id']}: not classified ({result['error']['code']})", file=sys.stderr)
+                continue
             try:
-                call("PATCH", f"{TICKETS}/tickets/{ticket['id']}", fields(result), TOKEN)
-            except OSError as error:
-                print(f"ticket {ticket['id']}: not written ({error})", file=sys.stderr)
-                failed.add(ticket["id"])
+                call("PATCH", f"{TICKETS}/tickets/{item['id']}", fields(result), TOKEN)
+            except (OSError, HTTPException) as error:
+                print(f"ticket {item['id']}: not written ({error})", file=sys.stderr)
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         sys.exit(f"stopped: {error}")

@@ -15,6 +15,7 @@ import sys
 import urllib.error
 import urllib.request
 from html import unescape
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -23,6 +24,10 @@ SECRET = os.environ["WEBHOOK_SECRET"].encode()
 # Zammad's default priorities: 1 low, 2 normal, 3 high.
 HIGH, SERIOUS = 3, 3
 MAX_BODY = 4_000_000
+# kesu takes no more, and of a text like that it reads the beginning and the end.
+MAX_CHARACTERS = 100_000
+# Zammad waits 30 s for the answer: both calls must fit in, or it delivers the event again while this is still at work.
+SECONDS = 14
 
 
 def call(method: str, url: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
@@ -30,7 +35,7 @@ def call(method: str, url: str, body: dict[str, Any], headers: dict[str, str]) -
     request = urllib.request.Request(
         url, json.dumps(body).encode(), {"Content-Type": "application/json", **headers}, method=method
     )
-    with urllib.request.urlopen(request, timeout=20) as reply:
+    with urllib.request.urlopen(request, timeout=SECONDS) as reply:
         return json.load(reply)
 
 
@@ -41,7 +46,7 @@ def text_of(event: dict[str, Any]) -> str:
     if "html" in str(article.get("content_type")):
         body = unescape(re.sub(r"<br\s*/?>|</p>|</div>", "\n", body))
         body = re.sub(r"<[^>]+>", "", body)
-    return f"{event['ticket'].get('title') or ''}\n{body}".strip()
+    return f"{event['ticket'].get('title') or ''}\n{body}".strip()[:MAX_CHARACTERS]
 
 
 def classify(event: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +66,9 @@ def fields(answer: dict[str, Any]) -> dict[str, Any]:
     note = [f"严重度 {level} {answer['severity']['name']}，{answer['decision']}（{answer['confidence']:.2f}）"]
     for strategy in answer["strategies"]:
         decides = "，须人工决定" if strategy["human_decision"] else ""
-        note.append(f"· {strategy['title']['zh']}：{strategy['owner']['zh']}，{strategy['due']['at']} 前{decides}")
+        # Without a date where the working-day calendar lacks the year.
+        due = f"，{strategy['due']['at']} 前" if strategy["due"]["at"] else ""
+        note.append(f"· {strategy['title']['zh']}：{strategy['owner']['zh']}{due}{decides}")
     found: dict[str, Any] = {
         "kesu_cause": ";".join(cause["label"] for cause in answer["causes"]),
         "kesu_motive": ";".join(motive["label"] for motive in answer["motives"]),
@@ -89,12 +96,14 @@ class Webhook(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """200 when the ticket carries its fields, 503 when Zammad should deliver the event again."""
-        length = int(self.headers.get("Content-Length") or 0)
-        if length > MAX_BODY:
+        length = self.headers.get("Content-Length") or ""
+        if not length.isdecimal():
+            return self.reply(411)
+        if len(length) > 9 or int(length) > MAX_BODY:
             return self.reply(413)
-        body = self.rfile.read(length)
+        body = self.rfile.read(int(length))
         signature = "sha1=" + hmac.new(SECRET, body, hashlib.sha1).hexdigest()
-        if not hmac.compare_digest(signature, self.headers.get("X-Hub-Signature") or ""):
+        if not hmac.compare_digest(signature.encode(), (self.headers.get("X-Hub-Signature") or "").encode()):
             return self.reply(401)
         try:
             event = json.loads(body)
@@ -105,11 +114,11 @@ class Webhook(BaseHTTPRequestHandler):
             try:
                 changes = fields(classify(event))
             except urllib.error.HTTPError as error:
-                if error.code != 422:
+                if error.code not in (413, 422):  # too long, no words in it
                     raise
                 changes = refused(error)
             write_back(ticket, changes)
-        except (OSError, ValueError) as error:  # not reached, overloaded, or an answer cut short
+        except (OSError, HTTPException, ValueError) as error:  # not reached, overloaded, or an answer cut short
             print(f"ticket {ticket}: {type(error).__name__} {getattr(error, 'code', '')}; will be delivered again",
                   file=sys.stderr)  # fmt: skip
             return self.reply(503)

@@ -42,17 +42,21 @@ class SeverityRules:
     def load(cls, path: Path | None = None, taxonomy: Taxonomy | None = None) -> SeverityRules:
         """The rules at ``path``, or those that ship, for the severities of ``taxonomy`` (the shipped one by default).
 
+        Those that ship are for the shipped severities; of a taxonomy with fewer they ask for the highest at most.
         Raises InvalidInput with file, line and field of every error of the file.
         """
-        path = path or DEFAULT_PATH
         severities = (taxonomy or load_taxonomy()).severities
+        levels = len(severities) if path else load_taxonomy().levels
+        path = path or DEFAULT_PATH
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise InvalidInput(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from error
-        version, rules = parse_rules(text, path, len(severities))
+        version, rules = parse_rules(text, path, levels)
+        highest = len(severities) - 1
+        rules = tuple(replace(rule, level=min(rule.level, highest)) for rule in rules)
         return cls(version, rules, tuple(label.zh for label in severities))
 
     def apply(self, text: str | NormalisedText, severity: Severity, facts: CaseFacts = _NOTHING_TOLD) -> Severity:

@@ -29,13 +29,14 @@ SECRET = b"a secret of the test"
 
 
 class Tickets(ThreadingHTTPServer):
-    """A ticket system with what the recipes use of it; ``broken`` makes that many writes fail."""
+    """A ticket system with what the recipes use of it; ``broken`` writes fail, ``forgetful`` ones do nothing."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.tickets: dict[str, dict[str, Any]] = {}
         self.writes: list[tuple[str, str, dict[str, Any], str | None]] = []
         self.broken = 0
+        self.forgetful = False
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -53,7 +54,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(502, {})
         ticket = self.path.rpartition("/")[2]
         self.server.writes.append((self.command, self.path, body, self.headers["Authorization"]))
-        self.server.tickets.setdefault(ticket, {}).update(body)
+        if not self.server.forgetful:
+            self.server.tickets.setdefault(ticket, {}).update(body)
         return self.reply(200, {"id": ticket})
 
     do_PATCH = do_PUT  # noqa: N815 (the name the base class looks for)
@@ -102,9 +104,9 @@ def webhook(kesu: str, tickets: Tickets) -> Iterator[str]:
             running.kill()
 
 
-def deliver(address: str, event: Any, secret: bytes = SECRET) -> int:
+def deliver(address: str, event: Any, secret: bytes = SECRET, signature: str | None = None) -> int:
     body = json.dumps(event).encode()
-    signature = "sha1=" + hmac.new(secret, body, hashlib.sha1).hexdigest()
+    signature = signature or "sha1=" + hmac.new(secret, body, hashlib.sha1).hexdigest()
     request = urllib.request.Request(address, body, {"X-Hub-Signature": signature})
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
@@ -134,6 +136,7 @@ def test_zammad_ticket_gets_its_fields(kesu: str, tickets: Tickets) -> None:
 def test_zammad_webhook_loses_nothing_and_trusts_nobody(kesu: str, tickets: Tickets) -> None:
     with webhook(kesu, tickets) as address:
         assert deliver(address, created(1, LOST_PARCEL), secret=b"another") == 401
+        assert deliver(address, created(1, LOST_PARCEL), signature="sha1=\xe9") == 401
         assert deliver(address, [1]) == 400
         assert tickets.writes == []
         tickets.broken = 1
@@ -170,3 +173,16 @@ def test_poll_says_what_it_could_not_do(kesu: str, tickets: Tickets) -> None:
     assert done.returncode == 1
     assert "ticket 1: not written" in done.stderr
     assert LOST_PARCEL not in done.stderr
+
+
+def test_poll_sends_long_texts_in_several_requests_and_goes_round_once(kesu: str, tickets: Tickets) -> None:
+    tickets.tickets = {str(i): {"id": i, "text": LOST_PARCEL * (70_000 // len(LOST_PARCEL))} for i in range(3)}
+    tickets.tickets["9"] = {"id": 9, "text": LOST_PARCEL * 20_000}
+    assert poll(kesu, tickets).returncode == 0
+    assert {ticket["kesu"] for ticket in tickets.tickets.values()} <= {"auto", "suggest", "review"}
+    # A ticket system that takes the write but not the mark lists the ticket again and again.
+    tickets.forgetful = True
+    tickets.tickets = {"1": {"id": 1, "text": LOST_PARCEL}}
+    tickets.writes.clear()
+    assert poll(kesu, tickets).returncode == 1
+    assert len(tickets.writes) == 1

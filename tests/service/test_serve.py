@@ -69,6 +69,17 @@ def wait_for(log: list[str], event: str) -> None:
         time.sleep(0.02)
 
 
+def wait_until_refused(host: str, port: int) -> None:
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection((host, port), PATIENCE).close()
+        except ConnectionError:  # refused, or reset with what waited to be accepted
+            return
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def test_serve_answers_reloads_on_sighup_and_drains_on_sigterm(model_folder: Path) -> None:
     with process("--model", str(model_folder)) as (running, address, log):
         body = json.dumps({"text": LOST_PARCEL}).encode()
@@ -82,7 +93,7 @@ def test_serve_answers_reloads_on_sighup_and_drains_on_sigterm(model_folder: Pat
             connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:10])
             assert post(address, body)[0] == 200  # by now the other has been read as well
             running.send_signal(signal.SIGTERM)
-            time.sleep(0.2)
+            wait_until_refused(host, int(port))  # new callers are not left waiting for the end
             connection.sendall(body[10:])
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
         assert running.wait(PATIENCE) == 0
@@ -133,6 +144,36 @@ def test_serve_says_that_the_port_is_taken(model_folder: Path) -> None:
 def test_serve_wrong_model_is_told_and_not_tried_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert supervise(Settings(port=0, model=tmp_path / "none", logs=False)) == 2
     assert "no such folder" in capfd.readouterr().err
+
+
+def test_serve_takes_no_module_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [folder for folder in sys.path if folder])
+    assert supervise(Settings(port=0, model=tmp_path / "none", logs=False)) == 2
+    assert "no such folder" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to see the worker begin")
+def test_serve_hang_up_during_the_start_is_heeded_after_it(model_folder: Path) -> None:
+    command = [sys.executable, "-c", CODE, "--port", "0", "--threads", "1", "--model", str(model_folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        assert running.stderr
+        try:
+            end = time.monotonic() + PATIENCE
+            while not Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text():
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            running.send_signal(signal.SIGHUP)
+            assert "kesu serves on" in running.stdout.readline()
+            log: list[str] = []
+            while not log or json.loads(log[-1])["event"] != "reloaded":
+                log.append(running.stderr.readline())
+        finally:
+            running.kill()
 
 
 def test_new_key_prints_the_key_and_its_setting() -> None:
