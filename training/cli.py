@@ -10,7 +10,7 @@ import typer
 from model.errors import InvalidInput
 from training.evaluate import evaluate
 
-__all__ = ["adapt", "calibrate", "distil", "evaluate", "export", "train"]
+__all__ = ["adapt", "average", "calibrate", "distil", "evaluate", "export", "train"]
 
 Output = Annotated[Path, typer.Option(help="Folder to write; checkpoints, logs and the model go there.")]
 
@@ -68,6 +68,19 @@ def distil(
 
     rows = write_opinions(texts, teacher, output, shares=share, baseline_share=baseline, baseline_train=baseline_train)
     typer.echo(f"{rows} texts with soft targets written to {output}")
+
+
+def average(
+    trained: Annotated[list[Path], typer.Argument(help="Folders of torch weights (OUTPUT/best of trainings).")],
+    output: Annotated[Path, typer.Option(help="Folder to write, for kesu export.")],
+    taxonomy: Annotated[Path | None, typer.Option(help="Taxonomy file the models were trained on.")] = None,
+) -> None:
+    """Mean of the weights of trainings that went on from the same model."""
+    from model.taxonomy import load_taxonomy
+    from training.average import average as run
+
+    run(trained, output, load_taxonomy(taxonomy))
+    typer.echo(f"mean of {len(trained)} models written to {output}")
 
 
 def calibrate(
