@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -89,6 +91,9 @@ def main() -> None:
 
         found = ask_examples(Bundle.load(None, None, None, 1))
         ANSWERS.write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        # A fresh process: the routes of this one were made with the answers of before.
+        subprocess.run([sys.executable, "-m", "serving.openapi"], check=True)
+        return
     PATH.write_text(render(), encoding="utf-8")
 
 

@@ -68,7 +68,7 @@ LINES = [
     {"id": "d", "text": "门坏了\x00", "causes": [], "motives": [], "severity": 2},
     {"id": "e", "text": ["门"], "causes": "Q1", "motives": None, "severity": None},
     {"id": "f", "text": "长" * 100_001, "causes": "Q1", "motives": "", "severity": "一般"},
-    {"id": "g", "text": "锁坏了", "causes": "Q1", "motives": "", "severity": 2.5, "style": "H"},
+    {"id": "g", "text": "锁坏了", "causes": "Q1", "motives": "", "severity": 2.5, "style": "快活"},
 ]
 
 
