@@ -310,6 +310,8 @@ def test_a_signal_stops_quietly_and_leaves_nothing(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background job ignores Ctrl-C, and what it starts would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with pipe.open("w", encoding="utf-8") as feed:  # opens once the process reads
         feed.write(json.dumps({"id": 1, "text": LOST_PARCEL}) + "\n")
