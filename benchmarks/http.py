@@ -46,7 +46,18 @@ class Connection:
         return {"text": text}
 
     async def classify(self, text: str) -> tuple[int, float]:
-        """Status and seconds of one request."""
+        """Status and seconds of one request; on a new connection where the server has closed the idle one."""
+        reused = self._streams is not None
+        try:
+            return await self._ask(text)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            if not reused:
+                raise
+            self.close()
+            self._streams = None
+            return await self._ask(text)
+
+    async def _ask(self, text: str) -> tuple[int, float]:
         if self._streams is None:
             self._streams = await asyncio.open_connection(*self._place)
         reader, writer = self._streams

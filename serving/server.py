@@ -23,6 +23,9 @@ from serving.settings import Settings
 
 # Whose own lines join the log.
 _LIBRARIES = ("uvicorn", "asyncio")
+# Seconds. Longer than load balancers and client pools keep an idle connection (60 as a rule): were this end the first
+# to close, a request sent at that moment would be lost.
+KEEP_ALIVE = 75
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -70,6 +73,7 @@ def run(settings: Settings, listener: socket.socket, ready: Callable[[], object]
             date_header=False,
             limit_concurrency=settings.connections,
             timeout_graceful_shutdown=settings.drain_seconds,
+            timeout_keep_alive=KEEP_ALIVE,
         )
     )
     server.ready = ready

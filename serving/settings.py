@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     texts_per_second: float | None = Field(None, gt=0, description="share of each key; by default unlimited")
     burst_texts: int = Field(256, ge=1, description="texts a key may send at once before its share counts")
 
-    waiting_tokens: int = Field(6_144, ge=1, description="single texts that may wait, in tokens; above it 429")
+    waiting_tokens: int = Field(2_560, ge=1, description="single texts that may wait, in tokens; above it 429")
     waiting_batch_tokens: int = Field(65_536, ge=1, description="the same for texts in batches")
     batch_items: int = Field(256, ge=1, le=4096)
     body_bytes: int = Field(1 << 20, ge=1 << 10)
