@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from model.decoding import Decoding
 from model.engine import DummyEngine, head_sizes
 from model.taxonomy import DEFAULT_PATH, Taxonomy, load_taxonomy
 from model.tokeniser import Tokeniser
+from tests.shell import Kesu
 from tests.toys import bag_of_tokens
 
 # The machine that runs the tests may be busy; a slow example is no failure.
@@ -142,3 +144,16 @@ def tiny_base(one_thread: None, taxonomy: Taxonomy, tmp_path_factory: pytest.Tem
 
     texts = [row.text for row in (*load_corpus("train"), *keyword_rows(taxonomy, 200))]
     return write_base(tmp_path_factory.mktemp("base") / "tiny", texts)
+
+
+@pytest.fixture
+def kesu(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> Kesu:
+    return Kesu(model_folder, capsys)
+
+
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    def give(content: bytes) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return give
