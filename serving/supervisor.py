@@ -64,7 +64,7 @@ class _Supervisor:
 
     def _keep(self) -> int:
         """Start children, one after the other, until one ends because it was told to."""
-        served, pause = False, 0.5
+        served, pause = False, 0.0
         while True:
             began = time.monotonic()
             try:
@@ -76,12 +76,13 @@ class _Supervisor:
             if self.ending or not (ready or served):
                 return code
             served = True
-            pause = 0.5 if time.monotonic() - began > _SETTLED else min(2 * pause, _LONGEST_PAUSE)
-            # The first replacement comes at once; only one that dies again and again has to wait.
-            wait = 0.0 if pause <= 1.0 else pause
-            self.log.error("worker_died", code=code, restart_seconds=wait)
-            if not self._pause(wait):
+            if time.monotonic() - began > _SETTLED:
+                pause = 0.0
+            self.log.error("worker_died", code=code, restart_seconds=pause)
+            if not self._pause(pause):
                 return 0
+            # The first replacement comes at once; only one that dies again and again has to wait.
+            pause = min(2 * pause + 1, _LONGEST_PAUSE)
 
     def _pause(self, seconds: float) -> bool:
         """Wait, in short sleeps because a signal does not end one; whether to go on after it."""

@@ -71,69 +71,6 @@ def _matrix_nodes(graph: onnx.GraphProto) -> list[str]:
     ]
 
 
-def merge_parallel(model: onnx.ModelProto) -> None:
-    """Make one dense layer of those that read the same input (query, key and value), in place.
-
-    One large product is faster than three small ones, and column scales keep its int8 numbers the same.
-    """
-    graph = model.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    chosen = set(_matrix_nodes(graph))
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    merged: dict[str, list[onnx.NodeProto]] = {}  # new nodes by the name of the product they stand for
-    dropped: set[str] = set()
-    for tensor, nodes in readers.items():
-        products = [node for node in nodes if node.name in chosen and node.input[0] == tensor]
-        sums = [_bias_of(node, readers, constants) for node in products]
-        if len(products) < 2 or None in sums:
-            continue
-        pairs = [pair for pair in sums if pair is not None]
-        weights = [numpy_helper.to_array(constants[node.input[1]]) for node in products]
-        biases = [numpy_helper.to_array(constants[bias]) for _, bias in pairs]
-        base = products[0].name
-        graph.initializer.extend(
-            [
-                numpy_helper.from_array(np.concatenate(weights, axis=1), f"{base}_merged_weight"),
-                numpy_helper.from_array(np.concatenate(biases), f"{base}_merged_bias"),
-                numpy_helper.from_array(np.array([len(bias) for bias in biases]), f"{base}_merged_sizes"),
-            ]
-        )
-        product, total = f"{base}_merged_product", f"{base}_merged_sum"
-        merged[base] = [
-            helper.make_node("MatMul", [tensor, f"{base}_merged_weight"], [product], name=product),
-            helper.make_node("Add", [product, f"{base}_merged_bias"], [total], name=total),
-            helper.make_node(
-                "Split",
-                [total, f"{base}_merged_sizes"],
-                [add.output[0] for add, _ in pairs],
-                name=f"{base}_merged_split",
-                axis=-1,
-            ),
-        ]
-        dropped |= {node.name for node in products} | {add.name for add, _ in pairs}
-    nodes = [new for node in graph.node for new in merged.get(node.name, [] if node.name in dropped else [node])]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    used = {name for node in nodes for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
-
-
-def _bias_of(
-    product: onnx.NodeProto, readers: dict[str, list[onnx.NodeProto]], constants: dict[str, onnx.TensorProto]
-) -> tuple[onnx.NodeProto, str] | None:
-    """The addition that alone reads ``product``, and the name of its constant vector."""
-    following = readers.get(product.output[0], [])
-    if len(following) != 1 or following[0].op_type != "Add":
-        return None
-    other = next((name for name in following[0].input if name != product.output[0]), "")
-    return (following[0], other) if other in constants and len(constants[other].dims) == 1 else None
-
-
 def _halve_tables(model: onnx.ModelProto) -> None:
     """Store large embedding tables as fp16 and cast the rows that are looked up."""
     tables = {
@@ -234,7 +171,6 @@ def write_int8(fp32: Path, path: Path, texts: Sequence[Sequence[int]]) -> None:
     model = onnx.load(fp32)
     if not _matrix_nodes(model.graph):
         raise ValueError(f"{fp32}: holds no large MatMul to quantise")
-    merge_parallel(model)
     smooth(model, texts)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         smoothed = Path(scratch) / "smoothed.onnx"
