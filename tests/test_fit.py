@@ -99,7 +99,7 @@ def test_fit_resumes_where_it_was_killed(run: Fit, tmp_path: Path) -> None:
     before = last_checkpoint(tmp_path / "cut" / "checkpoints")
     assert before is not None
     done = len(log(tmp_path / "cut"))
-    # What a kill in the middle of writing leaves behind is passed over.
+    # What a kill in the middle of writing leaves behind is neither resumed from nor kept in place of a whole one.
     (tmp_path / "cut" / "checkpoints" / "checkpoint-99999").mkdir()
     run(tmp_path / "cut", "optimisation.epochs=3", resume=True)
     whole, cut = (last_checkpoint(tmp_path / name / "checkpoints") for name in ("whole", "cut"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -173,6 +174,13 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(whole, key=lambda checkpoint: int(checkpoint.name.rpartition("-")[2]), default=None)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Delete what a kill in the middle of writing a checkpoint left: the trainer would count it among the newest."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        if not (checkpoint / "trainer_state.json").exists():
+            shutil.rmtree(checkpoint)
+
+
 def fit(
     config: TrainingConfig,
     network: ComplaintModel,
@@ -249,6 +257,8 @@ def fit(
         callbacks=callbacks,
     )
     checkpoint = last_checkpoint(Path(arguments.output_dir)) if resume else None
+    if trainer.is_world_process_zero():
+        remove_unfinished(Path(arguments.output_dir))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.is_world_process_zero():
         network.save_pretrained(output / "best")

@@ -67,18 +67,22 @@ class SeverityRules:
         """
         if severity.level == 0:
             return severity
-        raising = tuple(raised for raised in self.fired(text, facts) if raised.level > severity.level)
+        raising = self.fired(text, facts, above=severity.level)
         if not raising:
             return severity
         level = raising[0].level
         return replace(severity, level=level, name=self.names[level], raised_by=severity.raised_by + raising)
 
-    def fired(self, text: str | NormalisedText, facts: CaseFacts = _NOTHING_TOLD) -> tuple[RaisedBy, ...]:
-        """Every rule that fires, the highest level first, then in the order of the rules file."""
+    def fired(
+        self, text: str | NormalisedText, facts: CaseFacts = _NOTHING_TOLD, above: int = -1
+    ) -> tuple[RaisedBy, ...]:
+        """Every rule for a level ``above`` the given one that fires, the highest first, then in the file's order."""
         seen = normalise(text) if isinstance(text, str) else text
         clauses = Clauses(seen.text)
         found = []
         for rule in self.rules:
+            if rule.level <= above:
+                continue
             if rule.fact is not None:
                 if rule.at_least is not None and getattr(facts, rule.fact) >= rule.at_least:
                     found.append(RaisedBy(rule.id, rule.name, rule.level))
