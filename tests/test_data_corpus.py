@@ -14,10 +14,10 @@ from model.taxonomy import load_taxonomy
 
 def test_corpus_loads_by_split() -> None:
     rows = load_corpus()
-    train, dev = load_corpus("train"), load_corpus("dev")
-    assert len(train) + len(dev) == len(rows)
+    train, dev, heldout = (load_corpus(split) for split in ("train", "dev", "heldout"))
+    assert len(train) + len(dev) + len(heldout) == len(rows)
     assert len(dev) >= 200
-    with pytest.raises(InvalidInput, match="no split 'gold'; it has dev, train"):
+    with pytest.raises(InvalidInput, match="no split 'gold'; it has dev, heldout, train"):
         load_corpus("gold")
 
 
