@@ -154,9 +154,10 @@ def _duplicates(placed: Sequence[_Placed]) -> Iterable[Problem]:
 
 
 def _repeated_ids(placed: Sequence[_Placed]) -> Iterable[Problem]:
-    first: dict[str, _Placed] = {}
+    # By file: two exports that each count from 1 name different texts alike, and nothing joins files on ids.
+    first: dict[tuple[Path, str], _Placed] = {}
     for item in placed:
-        earlier = first.setdefault(item.row.id, item)
+        earlier = first.setdefault((item.file.path, item.row.id), item)
         if earlier.row.text.strip() != item.row.text.strip():
             message = f"id {item.row.id!r} is also that of {earlier.place}"
             yield item.problem("id", "error", message, "give each text an id of its own")
@@ -204,8 +205,8 @@ def check(files: Sequence[LabelledFile], taxonomy: Taxonomy) -> Report:
     """Audit of files that are used together.
 
     Adds to what reading found: texts that occur twice or nearly so (an error when the labels of
-    equal texts differ or the two lie in different splits), repeated ids, texts without Chinese,
-    labels that are thin or absent.
+    equal texts differ or the two lie in different splits), ids that repeat within a file, texts
+    without Chinese, labels that are thin or absent.
     """
     placed = _placed(files)
     counts = count_labels(((item.row, item.split) for item in placed), taxonomy)

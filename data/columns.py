@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.problems import NeedsOption, one_line
 from model.errors import InvalidInput
 
 # Names by field, the likelier first; compared after folding width, case, white space, "_" and "-".
@@ -30,6 +31,8 @@ _SPELLINGS = {
 }
 NAMES = {field: tuple(names.split()) for field, names in _SPELLINGS.items()}
 REQUIRED = ("text", "causes", "motives", "severity")
+# Fields whose column `kesu data` lets one name.
+_NAMEABLE = ("id", *REQUIRED, "style", "split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class ColumnMapping:
 
     def __str__(self) -> str:
         """``text <- 投诉内容, causes <- 原因``."""
-        return ", ".join(f"{field} <- {column}" for field, column in self.columns.items())
+        return ", ".join(f"{field} <- {one_line(column)}" for field, column in self.columns.items())
 
 
 def _fold(name: str) -> str:
@@ -51,22 +54,28 @@ def _fold(name: str) -> str:
     return re.sub(r"[\s_\-:*]", "", folded)
 
 
-def _by_ending(field: str, free: Mapping[str, str], path: Path) -> str | None:
-    """The one column among the ``free`` ones (folded name -> name) that ends in a Chinese name of ``field``.
+def _ambiguous(field: str, columns: Sequence[str], path: Path) -> InvalidInput:
+    what = f"{path}: {', '.join(map(repr, columns))} may each be the {field}"
+    if field in _NAMEABLE:
+        return NeedsOption(what, "choose one with", f"--{field}-column")
+    return InvalidInput(f"{what}; rename all but one of them")
+
+
+def _by_ending(field: str, free: Mapping[str, Sequence[str]], path: Path) -> str | None:
+    """The one column among the ``free`` ones (folded name -> names) that ends in a Chinese name of ``field``.
 
     "客户投诉内容" is found so; English words are too often part of others.
     """
     chinese = tuple(name for name in NAMES[field] if not name.isascii())
-    found = [column for folded, column in free.items() if folded.endswith(chinese)]
+    found = [column for folded, alike in free.items() if folded.endswith(chinese) for column in alike]
     if len(found) > 1 and field in REQUIRED:
-        listed = ", ".join(repr(column) for column in found)
-        raise InvalidInput(f"{path}: {listed} may each be the {field}; choose one with --{field}-column")
+        raise _ambiguous(field, found, path)
     return found[0] if len(found) == 1 else None
 
 
 def _missing(path: Path, message: str, columns: Sequence[str], field: str) -> InvalidInput:
     listed = ", ".join(repr(column) for column in columns)
-    return InvalidInput(f"{path}: {message}; the columns are {listed}; name it with --{field}-column")
+    return NeedsOption(f"{path}: {message}; the columns are {listed}", "name it with", f"--{field}-column")
 
 
 def map_columns(
@@ -78,7 +87,8 @@ def map_columns(
     """Mapping of fields to ``columns``; ``told`` (field -> column) goes before guessing.
 
     Raises InvalidInput for an unknown field, a told column that is not there, one told for
-    two fields, and a required field without a column.
+    two fields, a required field without a column, and columns between which no name decides
+    ("投诉原因（一级）", "投诉原因（二级）"); NeedsOption where an option of ``kesu data`` does.
     """
     found: dict[str, str] = {}
     for field, column in (told or {}).items():
@@ -91,17 +101,23 @@ def map_columns(
         if column in found.values():
             raise InvalidInput(f"{path}: column {column!r} is named for two fields; name one column a field")
         found[field] = column
-    free = {_fold(column): column for column in columns if column not in found.values()}
+    free: dict[str, list[str]] = {}
+    for column in columns:
+        if column not in found.values():
+            free.setdefault(_fold(column), []).append(column)
     # Exact names of all fields go first, so that no field takes by its ending what is another's by name.
     for field, names in NAMES.items():
         exact = next((name for name in names if name in free), None)
         if field not in found and exact is not None:
-            found[field] = free.pop(exact)
+            alike = free.pop(exact)
+            if len(alike) > 1:
+                raise _ambiguous(field, alike, path)
+            found[field] = alike[0]
     for field in NAMES:
         by_ending = None if field in found else _by_ending(field, free, path)
         if by_ending is not None:
             found[field] = by_ending
-            free = {folded: name for folded, name in free.items() if name != by_ending}
+            free = {folded: alike for folded, alike in free.items() if by_ending not in alike}
     for field in required:
         if field not in found:
             raise _missing(path, f"has no column for {field}", columns, field)

@@ -12,6 +12,7 @@ import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.problems import NeedsOption
 from model.errors import InvalidInput
 from model.text import simplify
 
@@ -107,7 +108,7 @@ def _broken_at(data: bytes, encoding: str) -> str:
 def detect(data: bytes, name: Path | str = "text") -> Decoded:
     """Text of ``data`` in the encoding that fits best; ``name`` is only named in errors.
 
-    Raises InvalidInput when no encoding gives plausible text.
+    Raises InvalidInput when no encoding gives plausible text, NeedsOption where telling the encoding may help.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
@@ -136,9 +137,11 @@ def detect(data: bytes, name: Path | str = "text") -> Decoded:
         return Decoded(utf8, "utf-8")
     if b"\x00" in data:
         raise InvalidInput(f"{name}: holds NUL bytes and is no text file; export it as CSV, JSONL or XLSX")
-    raise InvalidInput(
+    raise NeedsOption(
         f"{name}: the encoding cannot be told: not UTF-8 at {_broken_at(data, 'utf-8')}, and no Chinese text as "
-        "GB18030, Big5 or UTF-16; save it as UTF-8, or name the encoding with --encoding"
+        "GB18030, Big5 or UTF-16",
+        "save it as UTF-8, or name the encoding with",
+        "--encoding",
     )
 
 

@@ -6,6 +6,8 @@ import difflib
 import functools
 import re
 import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Literal
 
 from model.taxonomy import Label, Taxonomy
@@ -28,6 +30,20 @@ def split_cell(cell: str) -> list[str]:
     return [part for part in parts if _fold(part) not in _NOTHING]
 
 
+def _names(labels: Sequence[Label]) -> dict[str, tuple[str, ...]]:
+    """Folded spellings of ``labels``, each with the ids of all labels that have it."""
+    ids: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    others: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for label in labels:
+        ids[_fold(label.id)][label.id] = None
+        for name in (label.code, label.zh, label.en):
+            others[_fold(name)][label.id] = None
+    # Ids win, so that there is always a way to write what is meant.
+    names = {name: tuple(found) for name, found in {**others, **ids}.items()}
+    names.pop("", None)
+    return names
+
+
 class LabelIndex:
     """Finds the label meant by an id, an annotators' code, or a Chinese or English name."""
 
@@ -38,32 +54,35 @@ class LabelIndex:
             "severities": taxonomy.severities,
             "styles": taxonomy.styles,
         }
-        self._names: dict[Dimension, dict[str, str]] = {}
-        for dimension, labels in self._labels.items():
-            names: dict[str, str] = {}
-            # Ids win over codes and codes over names, should two labels share a spelling.
-            for field in ("id", "code", "zh", "en"):
-                for label in labels:
-                    names.setdefault(_fold(getattr(label, field)), label.id)
-            names.pop("", None)
-            self._names[dimension] = names
+        self._ids = {dimension: frozenset(label.id for label in labels) for dimension, labels in self._labels.items()}
+        # What may be written -> ids of the labels it may mean.
+        self._names: dict[Dimension, dict[str, tuple[str, ...]]] = {
+            dimension: _names(labels) for dimension, labels in self._labels.items()
+        }
+
+    def meant(self, dimension: Dimension, name: str) -> tuple[str, ...]:
+        """Ids of the labels that ``name`` may mean: none if it is not known, several if they share it."""
+        # Two ids may differ in nothing but case: as it stands, an id is never in doubt.
+        if name in self._ids[dimension]:
+            return (name,)
+        return self._names[dimension].get(_fold(name), ())
 
     def resolve(self, dimension: Dimension, name: str) -> str | None:
-        """Id of the label called ``name``, or None."""
-        return self._names[dimension].get(_fold(name))
+        """Id of the only label called ``name``, or None."""
+        ids = self.meant(dimension, name)
+        return ids[0] if len(ids) == 1 else None
 
     def resolve_cell(self, dimension: Dimension, cell: str) -> list[str]:
-        """Ids of all labels in a cell, in order; a name that is not known stays as it is written."""
-        whole = self.resolve(dimension, cell)
-        if whole is not None:
-            return [whole]
-        return [self.resolve(dimension, name) or name for name in split_cell(cell)]
+        """Ids of all labels in a cell, in order; a name not known, or shared by labels, stays as it is written."""
+        # A name may hold a separator, as "Delay, other" does: the cell as a whole goes first.
+        parts = [cell.strip()] if self.meant(dimension, cell) else split_cell(cell)
+        return [self.resolve(dimension, name) or name for name in parts]
 
     def closest(self, dimension: Dimension, name: str) -> str:
         """The labels ``name`` may have meant, for an error message."""
         names = self._names[dimension]
         found = difflib.get_close_matches(_fold(name), names, n=6, cutoff=0.5)
-        ids = list(dict.fromkeys(names[match] for match in found))[:3]
+        ids = list(dict.fromkeys(label for match in found for label in names[match]))[:3]
         if not ids and len(self._labels[dimension]) <= _LIST_ALL:
             ids = [label.id for label in self._labels[dimension]]
         shown = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from model.errors import InvalidInput
+
 Level = Literal["error", "warning"]
 
 
@@ -32,6 +34,18 @@ class Problem:
     def as_dict(self) -> dict[str, str | int]:
         """The problem as JSON-ready fields."""
         return asdict(self)
+
+
+class NeedsOption(InvalidInput):
+    """A file that ``option`` of ``kesu data`` makes readable; ``what`` is the message without the advice to give it.
+
+    Commands that lack these options give other advice.
+    """
+
+    def __init__(self, what: str, advice: str, option: str) -> None:
+        super().__init__(f"{what}; {advice} {option}")
+        self.what = what
+        self.option = option
 
 
 def one_line(text: str, limit: int = 40) -> str:

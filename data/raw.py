@@ -26,7 +26,8 @@ class RawTable:
     """The rows of one file. ``header`` is the line of the column names, 0 where each row has its own.
 
     ``encoding`` is "" for formats that have none. ``problems`` are those of the file's form:
-    rows that cannot be read are here and not among ``rows``.
+    rows that cannot be read are here and not among ``rows``. ``unread`` are the other filled
+    sheets of a workbook whose sheet nobody told.
     """
 
     columns: tuple[str, ...]
@@ -34,6 +35,7 @@ class RawTable:
     header: int = 0
     encoding: str = ""
     problems: tuple[Problem, ...] = field(default=())
+    unread: tuple[str, ...] = ()
 
 
 def as_text(cell: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from data.columns import ColumnMapping, map_columns
 from data.formats import read_table
 from data.labels import Dimension, LabelIndex, label_index
-from data.problems import Level, Problem, one_line
+from data.problems import Level, NeedsOption, Problem, one_line
 from data.raw import RawRow, RawTable, as_text
 from data.schema import LabelledText
 from model.errors import InvalidInput
@@ -23,6 +24,9 @@ from model.taxonomy import Taxonomy, load_taxonomy
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SHOWN_ERRORS = 5
+_SHOWN_WARNINGS = 20
+# `kesu` shows it on stderr, see serving.cli.
+_log = logging.getLogger("kesu.data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +158,8 @@ def label_table(table: RawTable, path: Path, mapping: ColumnMapping, taxonomy: T
     parsed = [(row.line, reader.read(row)) for row in table.rows]
     problems = [*table.problems, *reader.problems]
     if mapping.unused:
-        message = f"not read: {', '.join(mapping.unused)}"
-        fix = "nothing to do unless one of them holds labels; then name it with an option"
+        message = f"not read: {', '.join(map(one_line, mapping.unused))}"
+        fix = "nothing to do unless one of them holds labels; then name it with an option of `kesu data convert`"
         problems.append(Problem(str(path), table.header, "", "warning", message, fix))
     kept = [(line, row) for line, row in parsed if row is not None]
     return LabelledFile(
@@ -184,8 +188,12 @@ def read_labelled(
     InvalidInput where there is no table to speak of: no file, an empty or damaged one, another
     encoding, a missing column.
     """
-    taxonomy = taxonomy or load_taxonomy()
-    table = read_table(path, encoding, sheet)
+    return _labelled(read_table(path, encoding, sheet), path, taxonomy or load_taxonomy(), columns)
+
+
+def _labelled(
+    table: RawTable, path: Path, taxonomy: Taxonomy, columns: Mapping[str, str] | None = None
+) -> LabelledFile:
     if not table.rows and not table.problems:
         raise InvalidInput(f"{path}: has column names but no rows; add one row a text")
     if not table.rows:
@@ -194,13 +202,41 @@ def read_labelled(
 
 
 def load_labelled(paths: Iterable[Path], taxonomy: Taxonomy | None = None) -> list[LabelledText]:
-    """All rows of files that must be free of errors, in order; raises InvalidInput naming the first errors."""
+    """All rows of files that must be free of errors, in order; guessed columns and warnings go to the log "kesu.data".
+
+    Its callers have none of the options by which ``kesu data`` is told sheet, columns and
+    encoding: what those decide is an error here. Raises InvalidInput naming the first errors.
+    """
+    taxonomy = taxonomy or load_taxonomy()
     rows: list[LabelledText] = []
     for path in paths:
-        found = read_labelled(path, taxonomy)
+        try:
+            table = read_table(path)
+            if table.unread:
+                sheets = ", ".join(table.unread)
+                raise NeedsOption(
+                    f"{path}: holds more than one filled sheet; not read: {sheets}", "name one by", "--sheet"
+                )
+            found = _labelled(table, path, taxonomy)
+        except NeedsOption as error:
+            advice = f"convert it first: `kesu data convert {path} OUT.jsonl {error.option} …`"
+            raise InvalidInput(f"{error.what}; {advice}") from error
         raise_for_errors(found.problems, path)
+        _tell(found)
         rows.extend(found.rows)
     return rows
+
+
+def _tell(found: LabelledFile) -> None:
+    """Log how a file without errors was read; its warnings name places, columns and known labels, never a text."""
+    if any(field != column for field, column in found.mapping.columns.items()):
+        _log.info("%s: %s", found.path, found.mapping)
+    warnings = [problem for problem in found.problems if problem.level == "warning"]
+    for problem in warnings[:_SHOWN_WARNINGS]:
+        _log.warning("%s", problem)
+    more = len(warnings) - _SHOWN_WARNINGS
+    if more > 0:
+        _log.warning("%s: … and %d more; `kesu data check %s --json` lists all", found.path, more, found.path)
 
 
 def raise_for_errors(problems: Sequence[Problem], path: Path) -> None:

@@ -30,6 +30,10 @@ def _known(dimension: Dimension, singular: str, label: str, info: ValidationInfo
     taxonomy = _taxonomy(info)
     ids = {"causes": taxonomy.cause_ids, "motives": taxonomy.motive_ids, "styles": taxonomy.style_ids}[dimension]
     if label not in ids:
+        shared = label_index(taxonomy).meant(dimension, label)
+        if len(shared) > 1:
+            message = f"{singular} {label!r} is a name of {len(shared)} labels"
+            raise _error("ambiguous_label", message, f"write the id instead: {' or '.join(shared)}")
         closest = label_index(taxonomy).closest(dimension, label)
         raise _error("unknown_label", f"unknown {singular} {label!r}", f"closest known: {closest}")
     return label

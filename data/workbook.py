@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 import zipfile
@@ -99,12 +100,13 @@ def read_workbook(data: bytes, path: Path, sheet: str | None = None) -> RawTable
             chosen = next((pair for pair in filled if sheet in (None, pair[0])), None)
             if chosen is None:
                 raise InvalidInput(f"{path}: is empty; expected a row of column names and rows of texts")
-            others = [name for name, _ in filled if name != chosen[0]]
+            others = tuple(name for name, _ in filled if name != chosen[0]) if sheet is None else ()
             problems: list[Problem] = []
-            if others and sheet is None:
+            if others:
                 message = f"only sheet {chosen[0]!r} was read; not read: {', '.join(others)}"
                 problems.append(Problem(str(path), 0, "", "warning", message, "choose another with --sheet"))
-            return table_of_records(_records(chosen[1]), path, problems=problems)
+            table = table_of_records(_records(chosen[1]), path, problems=problems)
+            return dataclasses.replace(table, unread=others)
     except (python_calamine.CalamineError, OSError) as error:
         raise InvalidInput(f"{path}: is no readable Excel workbook: {error}; save it again as .xlsx") from error
 

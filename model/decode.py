@@ -133,8 +133,10 @@ def decode(logits: Logits, decoding: Decoding, taxonomy: Taxonomy) -> Decoded:
     level = 1 + (expected_level(severity_scores)[:, None] > cuts).sum(axis=1)
     neutral = taxonomy.style_ids.index(taxonomy.neutral_style)
     features = confidence_features(cause_scores, severity_scores)
-    regressed = sigmoid((features * decoding.confidence.weights).sum(axis=1) + decoding.confidence.bias)
-    confidence = np.where(is_complaint, regressed, 1.0 - complaint_probability)
+    of_cause = sigmoid((features * decoding.confidence.weights).sum(axis=1) + decoding.confidence.bias)
+    none = decoding.no_complaint_confidence
+    of_none = sigmoid(-complaint_logit(severity_scores) * none.weights[0] + none.bias)
+    confidence = np.where(is_complaint, of_cause, of_none)
 
     chosen_causes = choose(cause_scores, causes, decoding.cause_thresholds, decoding.max_causes)
     chosen_motives = choose(motive_scores, motives, decoding.motive_thresholds, decoding.max_motives)

@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 from model.errors import InvalidArtefact
 from model.taxonomy import Taxonomy
 
-FORMAT = 1
+FORMAT = 2
+# Format 1 took the probability of "no complaint" as the confidence in it.
+_ADDED_IN_2 = {"no_complaint_confidence": {"weights": [1.0], "bias": 0.0}}
 # The frame takes two tokens; fewer than this leaves no text to read.
 MIN_TOKENS = 8
 CONFIDENCE_FEATURES = 3
@@ -31,7 +33,7 @@ class Temperature:
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
-    """Logistic regression on the features of ``model.decode.confidence_features``."""
+    """Logistic regression of "the answer is right" on ``model.decode.confidence_features`` (none: on its log-odds)."""
 
     weights: tuple[float, ...]
     bias: float
@@ -56,6 +58,7 @@ class Decoding:
     max_causes: int
     max_motives: int
     confidence: Confidence
+    no_complaint_confidence: Confidence
     auto_confidence: float
     suggest_confidence: float
 
@@ -75,6 +78,7 @@ class Decoding:
             max_causes=3,
             max_motives=2,
             confidence=Confidence((1.0, 0.0, 0.0), 0.0),
+            no_complaint_confidence=Confidence((1.0,), 0.0),
             auto_confidence=0.95,
             suggest_confidence=0.5,
         )
@@ -99,13 +103,16 @@ class Decoding:
         """
         read = _Reader(path)
         names = [field.name for field in fields(cls)]
+        if isinstance(raw, dict) and raw.get("format") == 1:
+            raw = _ADDED_IN_2 | raw | {"format": FORMAT}
         read.keys(raw, {"format", *names}, "the file")
         if raw["format"] != FORMAT:
-            read.fail(f"format {raw['format']!r} is not known; this kesu reads format {FORMAT}: update kesu")
+            read.fail(f"format {raw['format']!r} is not known; this kesu reads formats 1 and {FORMAT}: update kesu")
         if taxonomy.levels < 2:
             read.fail('the taxonomy needs at least the severities "0" and "1"')
         read.keys(raw["temperature"], {field.name for field in fields(Temperature)}, "temperature")
-        read.keys(raw["confidence"], {field.name for field in fields(Confidence)}, "confidence")
+        for name in ("confidence", "no_complaint_confidence"):
+            read.keys(raw[name], {field.name for field in fields(Confidence)}, name)
         causes, motives, styles = len(taxonomy.causes), len(taxonomy.motives), len(taxonomy.styles)
         cuts = read.numbers(raw, "severity_cuts", taxonomy.levels - 2, "severity levels above 1")
         if any(later < earlier for earlier, later in itertools.pairwise(cuts)):
@@ -127,10 +134,8 @@ class Decoding:
             style_offsets=read.numbers(raw, "style_offsets", styles, "styles"),
             max_causes=read.whole(raw, "max_causes", 1),
             max_motives=read.whole(raw, "max_motives", 1),
-            confidence=Confidence(
-                read.numbers(raw["confidence"], "weights", CONFIDENCE_FEATURES, "confidence features"),
-                read.number(raw["confidence"], "bias"),
-            ),
+            confidence=read.confidence(raw["confidence"], CONFIDENCE_FEATURES),
+            no_complaint_confidence=read.confidence(raw["no_complaint_confidence"], 1),
             auto_confidence=auto,
             suggest_confidence=suggest,
         )
@@ -167,6 +172,13 @@ class _Reader:
             found = f"{len(values)} entries" if isinstance(values, list) else repr(values)
             self.fail(f"{key} must be a list of {count} numbers (the taxonomy has {count} {of}), found {found}")
         return tuple(self._checked(value, f"{key}[{place}]", low, high) for place, value in enumerate(values))
+
+    def confidence(self, raw: Mapping[str, Any], features: int) -> Confidence:
+        values = raw["weights"]
+        if not isinstance(values, list) or len(values) != features:
+            found = f"{len(values)} entries" if isinstance(values, list) else repr(values)
+            self.fail(f"weights must be a list of {features} numbers (the features of confidence), found {found}")
+        return Confidence(self.numbers(raw, "weights", features, "features"), self.number(raw, "bias"))
 
     def whole(self, raw: Mapping[str, Any], key: str, low: int) -> int:
         value = raw[key]

@@ -18,6 +18,8 @@ from opencc import OpenCC
 T = TypeVar("T")
 # Runs of one punctuation mark beyond this many carry no further meaning.
 MAX_PUNCTUATION_RUN = 3
+# Marks piled on one character; no script needs more (Unicode annex 15, "Stream-Safe Text Format").
+MAX_JOINED = 30
 _INVISIBLE = frozenset("\u00ad\u034f\u061c\u180e\ufeff") | {
     chr(c) for c in (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10))
 }
@@ -89,10 +91,16 @@ def _continues(character: str) -> bool:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _fold(cluster: str) -> tuple[tuple[str, bool], ...]:
-    """Characters of a cluster after NFKC, and for each whether it is a mark whose runs are cut."""
+    """Characters of a cluster after NFKC, and for each whether it is a punctuation mark, whose runs are cut."""
     seen = "".join(map(_visible, cluster))
-    spaced = (" " if character.isspace() else character for character in unicodedata.normalize("NFKC", seen))
-    return tuple((c, unicodedata.category(c)[0] in "PS") for character in spaced for c in _visible(character))
+    folded: list[tuple[str, bool]] = []
+    joined = 0
+    for character in unicodedata.normalize("NFKC", seen):
+        joined = joined + 1 if _continues(character) else 0
+        if joined <= MAX_JOINED:
+            shown = _visible(" " if character.isspace() else character)
+            folded += [(c, unicodedata.category(c)[0] in "PS") for c in shown]
+    return tuple(folded)
 
 
 class _Joins(dict[str, bool]):
@@ -114,7 +122,9 @@ def _clusters(text: str) -> list[tuple[int, str]]:
     for index, character in enumerate(text):
         if clusters and _JOINS[character]:
             start, cluster = clusters[-1]
-            clusters[-1] = (start, cluster + character)
+            # Twice, since some marks decompose into two.
+            if len(cluster) <= 2 * MAX_JOINED and _visible(character):
+                clusters[-1] = (start, cluster + character)
         else:
             clusters.append((index, character))
     return clusters
@@ -125,7 +135,8 @@ def normalise(source: str) -> NormalisedText:
 
     NFKC (Unicode annex 15) character by character; zero-width and control characters go,
     white space becomes one space, lone surrogates become U+FFFD, traditional characters
-    become simplified, a run of one punctuation mark is cut to ``MAX_PUNCTUATION_RUN``.
+    become simplified, a run of one punctuation mark is cut to ``MAX_PUNCTUATION_RUN`` and the marks
+    piled on one character to ``MAX_JOINED`` (sorting them takes quadratic time).
     Any string is accepted; normalising a normalised text changes nothing.
     """
     characters: list[str] = []

@@ -44,7 +44,7 @@ def windows(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 def answers(bundle: Bundle, window: list[Row], explain: bool) -> list[Classification]:
     """One classification a row, with the row's id."""
-    found = bundle.classify([row.reading for row in window], explain=explain)
+    found = bundle.classify([row.reading for row in window], [row.facts for row in window], explain)
     return [dataclasses.replace(answer, id=row.id) for answer, row in zip(found, window, strict=True)]
 
 
@@ -98,8 +98,8 @@ def classify_file(
             out = files.enter_context(atomic_writer(target))
             bad = _BadRows(source, errors_path(target), files, skip_bad_rows)
             for window in windows(bad.sift(parse_rows(handle, bundle.classifier.read))):
-                for answer in answers(bundle, window, explain):
-                    out.write(json_line(bundle.whole(answer) if full else answer.to_row()))
+                for row, answer in zip(window, answers(bundle, window, explain), strict=True):
+                    out.write(json_line(bundle.whole(answer, row.context) if full else answer.to_row()))
                 written += len(window)
                 if handle.seekable():
                     progress(handle.tell())

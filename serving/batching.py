@@ -57,7 +57,9 @@ class Batcher:
     ``budgets`` tells for each lane how many tokens may wait; above it a request is refused
     at once. A request larger than the whole budget is taken when its lane is empty.
     ``call_timeout`` (seconds) is how long one text may take before its worker counts as lost
-    and is replaced; after ``workers`` replacements the service counts as stalled.
+    and is replaced, while there are fewer than twice ``workers`` threads. A lost worker whose
+    text ends after all goes on if it is missing, else goes home. While every worker is lost
+    the service counts as stalled.
     """
 
     def __init__(self, workers: int, budgets: Mapping[str, int], call_timeout: float):
@@ -67,7 +69,7 @@ class Batcher:
         self._change = threading.Condition()
         self._running: dict[threading.Thread, Job | None] = {}
         self._lost: set[threading.Thread] = set()
-        self._closed = False
+        self._started = self._closed = False
         self._seconds_per_token = 1e-4
         self.abandoned = 0
 
@@ -76,6 +78,7 @@ class Batcher:
         with self._change:
             for _ in range(self._workers):
                 self._hire()
+            self._started = True
 
     def close(self) -> None:
         """Stop the workers once their present text is done; whoever still waits is told so."""
@@ -93,10 +96,10 @@ class Batcher:
 
     @property
     def stalled(self) -> bool:
-        """Whether every worker and every replacement hangs."""
+        """Whether no worker is left that answers: every one and every replacement hangs."""
         with self._change:
             self._heal()
-            return bool(self._running) and len(self._lost) == len(self._running)
+            return self._started and not self._closed and not self._sound
 
     async def run(
         self,
@@ -143,7 +146,7 @@ class Batcher:
             if self._closed:
                 raise Stalled("the service is shutting down", retry_after=1)
             self._heal()
-            if len(self._lost) == len(self._running):
+            if not self._sound:
                 raise Stalled("the model does not answer; the service must be restarted", retry_after=10)
             if lane.tokens and lane.tokens + tokens > lane.budget:
                 seconds = lane.tokens * self._seconds_per_token / self._workers
@@ -174,6 +177,8 @@ class Batcher:
         me = threading.current_thread()
         with self._change:
             self._running[me] = None
+            if self._sound < self._workers:  # lost, but nobody took its place or that one is lost too
+                self._lost.discard(me)
             while me not in self._lost and not self._closed:
                 for lane in tuple(self._turns):
                     while lane.jobs:
@@ -207,6 +212,10 @@ class Batcher:
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
                 job.future.get_loop().call_soon_threadsafe(job.settle, result, failure)
 
+    @property
+    def _sound(self) -> int:
+        return len(self._running) - len(self._lost)
+
     def _hire(self) -> None:
         # Daemons: one that hangs in the engine must not keep the process from ending.
         worker = threading.Thread(target=self._work, name="kesu-worker", daemon=True)
@@ -214,13 +223,15 @@ class Batcher:
         worker.start()
 
     def _heal(self) -> None:
-        """Replace workers that have hung on one text for too long, as often as there are workers."""
+        """Replace workers that have hung on one text for too long, up to twice as many threads as workers."""
+        if self._closed or not self._started:
+            return
         late = time.perf_counter() - self._call_timeout
         for worker, job in tuple(self._running.items()):
-            if job and job.started < late and worker not in self._lost:
+            if job and job.started < late:
                 self._lost.add(worker)
-                if len(self._lost) <= self._workers:
-                    self._hire()
+        while self._sound < self._workers and len(self._running) < 2 * self._workers:
+            self._hire()
 
 
 def _nothing() -> None:

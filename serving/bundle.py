@@ -119,9 +119,9 @@ class Bundle:
         """What to do about it, as JSON."""
         return self.book.plan(found, context).to_dict()
 
-    def whole(self, found: Classification) -> dict[str, Any]:
-        """The whole answer as JSON for a classification of :meth:`classify`, clocks counting from now."""
-        return whole(found, self.plan(found, CaseContext()))
+    def whole(self, found: Classification, context: CaseContext | None = None) -> dict[str, Any]:
+        """The whole answer as JSON for a classification of :meth:`classify`; clocks count from now unless told."""
+        return whole(found, self.plan(found, context or CaseContext()))
 
     def cost(self, case: Case) -> int:
         """Tokens that answering may take, guessed without reading the text: a character gives at most about one."""

@@ -132,11 +132,11 @@ def _from_stdin(bundle: Bundle, as_json: bool, explain: bool, skip_bad_rows: boo
                 break
             print(f"skipped: {problem}", file=sys.stderr)
         for window in windows(rows):
-            for answer in answers(bundle, window, explain):
+            for row, answer in zip(window, answers(bundle, window, explain), strict=True):
                 if as_json:
-                    sys.stdout.write(json_line(bundle.whole(answer)))
+                    sys.stdout.write(json_line(bundle.whole(answer, row.context)))
                 elif display.on_terminal():
-                    display.show(bundle.whole(answer))
+                    display.show(bundle.whole(answer, row.context))
                 else:
                     print(display.tab_line(answer))
             written += len(window)

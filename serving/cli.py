@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import errno
 import importlib.util
+import logging
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ import threading
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -105,6 +106,21 @@ def _root() -> None:
     pass
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Shows what the layers log under "kesu", which is written for the user."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr  # of now: it may have been exchanged since the last line
+        super().emit(record)
+
+
+def _show_log() -> None:
+    log = logging.getLogger("kesu")
+    if not any(isinstance(handler, _Stderr) for handler in log.handlers):
+        log.addHandler(_Stderr())
+    log.setLevel(logging.INFO)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run ``kesu`` and exit: 0 done, 2 the user's input (told on stderr), 130 Ctrl-C, 1 a fault of kesu."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -114,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Chinese must not end the run
+    _show_log()
     code = _run(arguments)
     try:
         sys.stdout.flush()

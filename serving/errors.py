@@ -81,7 +81,7 @@ class QueueTimeout(ServiceError):
 
 
 class Stalled(ServiceError):
-    """No worker answers any more; only a restart helps."""
+    """No worker answers any more; unless one comes back, only a restart helps."""
 
 
 class EngineTimeout(ServiceError):

@@ -1,27 +1,37 @@
-"""Complaints as they come in, line by line: JSON rows or plain text, each checked, each with its line number."""
+"""Complaints as they come in, line by line: JSON rows or plain text, each checked, each with its line number.
+
+A row may carry what a request to the service may: ``channel``, ``industry``, ``received_at`` and ``history``.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from model.classifier import Reading
 from model.errors import InvalidInput
+from serving.playbook import CaseContext
+from serving.severity import CaseFacts
 
 # The longest accepted text, every character escaped, has 1.2 MB; the rest is for other fields.
 MAX_LINE_BYTES = 4_000_000
 Read = Callable[[object], Reading]
+_JSON_ROW = re.compile(r'\s*\{\s*["}]')
+_TOLD = ("channel", "industry", "received_at", "history")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An accepted row; a plain line of text has no id."""
+    """An accepted row with what it tells beside its text; a plain line of text has no id."""
 
     line: int
     id: str | int | None
     reading: Reading
+    facts: CaseFacts = field(default_factory=CaseFacts)
+    context: CaseContext = field(default_factory=CaseContext)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ def lines(handle: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 
 def parse_rows(handle: BinaryIO, read: Read) -> Iterator[Row | BadRow]:
-    """Rows of a JSONL file: objects with a unique ``id`` and a ``text``; other fields are ignored."""
+    """Rows of a JSONL file: objects with a unique ``id`` and a ``text``; fields that kesu does not know are ignored."""
     seen: set[str | int] = set()
     for number, raw in lines(handle):
         try:
@@ -70,7 +80,7 @@ def parse_rows(handle: BinaryIO, read: Read) -> Iterator[Row | BadRow]:
                 raise InvalidInput('no field "id"; give every row an id of its own')
             if identity in seen:
                 raise InvalidInput(f"id {str(identity)[:80]!r} appeared before; give every row an id of its own")
-            yield Row(number, identity, _text(row, read))
+            yield Row(number, identity, _text(row, read), *_told(row))
             seen.add(identity)
         except InvalidInput as error:
             yield BadRow(number, str(error), (raw or b"")[:2000].decode("utf-8", "replace").rstrip("\n"))
@@ -80,13 +90,10 @@ def parse_line(number: int, raw: bytes | None, read: Read) -> Row | BadRow:
     """One line of standard input: a JSON object with ``text`` and perhaps ``id``, else the text itself."""
     try:
         text = _decoded(raw)
-        if text.lstrip().startswith("{"):
-            try:
-                row = _json_object(text)
-            except InvalidInput:  # a sentence that begins with a brace
-                return Row(number, None, read(text))
-            return Row(number, _identity(row), _text(row, read))
-        return Row(number, None, read(text))
+        if not _JSON_ROW.match(text):  # a sentence may begin with a brace, too
+            return Row(number, None, read(text))
+        row = _json_object(text)
+        return Row(number, _identity(row), _text(row, read), *_told(row))
     except InvalidInput as error:
         return BadRow(number, str(error), (raw or b"")[:2000].decode("utf-8", "replace").rstrip("\n"))
 
@@ -129,3 +136,22 @@ def _text(row: dict[str, Any], read: Read) -> Reading:
     if "text" not in row:
         raise InvalidInput('no field "text"; name the column that holds the complaint "text"')
     return read(row["text"])
+
+
+def _told(row: dict[str, Any]) -> tuple[CaseFacts, CaseContext]:
+    """What the row tells beside its text, checked as the service checks a request; empty cells tell nothing."""
+    told = {name: row[name] for name in _TOLD if row.get(name) not in (None, "")}
+    if not told:
+        return CaseFacts(), CaseContext()
+    # Imported here: most files have texts only, and pydantic costs a good part of a cold start.
+    from pydantic import ValidationError
+
+    from serving.schemas import ClassifyRequest
+    from serving.validation import explained
+
+    try:
+        case = ClassifyRequest.model_validate({"text": "-", **told}).case("-")
+    except ValidationError as error:
+        found = explained(error.errors(include_url=False, include_context=False, include_input=False))
+        raise InvalidInput(f"{found}; mend the field, or leave it out") from error
+    return case.facts, CaseContext(case.channel, case.industry, case.received_at)

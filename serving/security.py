@@ -90,3 +90,9 @@ class Shares:
             wait = math.ceil((1 - level) / self._rate)
             raise RateLimited(f"more than {self._rate:g} texts a second with this key", retry_after=max(1, wait))
         self._buckets[name] = level - texts, now
+
+    def refund(self, name: str, texts: int) -> None:
+        """Take back what ``charge`` took for texts that were refused after all."""
+        if name in self._buckets:
+            level, then = self._buckets[name]
+            self._buckets[name] = level + texts, then

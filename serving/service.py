@@ -11,7 +11,7 @@ from model.cpus import available_cpus
 from model.errors import KesuError
 from serving.batching import BATCH, SINGLE, Batcher
 from serving.bundle import Answer, Bundle, Case, Loader
-from serving.errors import ReloadRefused
+from serving.errors import Overloaded, ReloadRefused, Stalled
 from serving.logs import Log, fault, text_hash
 from serving.metrics import Metrics
 from serving.record import Record
@@ -40,7 +40,8 @@ class Service:
         self.batcher = Batcher(
             settings.threads or available_cpus(),
             {SINGLE: settings.waiting_tokens, BATCH: settings.waiting_batch_tokens},
-            settings.text_seconds,
+            # Both lanes share the workers: one that is late for a single text may still be waited for by a batch.
+            max(settings.text_seconds, settings.batch_seconds),
         )
         self._reloading = asyncio.Lock()
         for place, name in enumerate(("texts", "tokens")):
@@ -83,7 +84,12 @@ class Service:
         bundle, settings = self.bundle, self.settings
         seconds = settings.text_seconds if lane == SINGLE else settings.batch_seconds
         calls = [(lambda case=case: bundle.answer(case), bundle.cost(case)) for case in cases]
-        results, waited = await self.batcher.run(lane, calls, seconds, gone)
+        try:
+            results, waited = await self.batcher.run(lane, calls, seconds, gone)
+        except (Overloaded, Stalled):
+            # Refused before anything was queued. Who comes back after Retry-After must find the share as it was.
+            self.shares.refund(record.key, len(cases))
+            raise
         record.add_steps({"queue": max(waited, default=0.0)})
         for result, wait in zip(results, waited, strict=True):
             if isinstance(result, Answer):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from model.errors import InvalidInput
 from serving.security import is_loopback
@@ -18,6 +19,8 @@ from serving.security import is_loopback
 PREFIX = "KESU_"
 # Read elsewhere in kesu.
 _OTHERS = {"KESU_CONFIG", "KESU_TRACEBACK"}
+# Kubernetes tells every pod of a Service named `kesu` in these, and in KESU_PORT (see `_environment`).
+_KUBERNETES = re.compile(r"KESU_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)")
 KeyHash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -54,6 +57,18 @@ class Settings(BaseSettings):
     connections: int = Field(1024, ge=1, description="open connections; above it 503")
     logs: bool = Field(True, description="one line of JSON a request on standard error")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is given: pydantic would merge dicts of two sources, and a replaced API key would stay valid."""
+        return (init_settings,)
+
     @model_validator(mode="after")
     def _guarded(self) -> Settings:
         if unknown := self.admin_keys - set(self.api_keys):
@@ -69,48 +84,49 @@ class Settings(BaseSettings):
 def load_settings(file: Path | None = None, options: Mapping[str, Any] | None = None) -> Settings:
     """Settings from ``options`` (None: not given), the environment and ``file`` (TOML; default: $KESU_CONFIG).
 
+    Each setting is taken whole from the first of them that has it.
     Raises InvalidInput naming each unknown or invalid setting and where it stands.
     """
     if file is None and os.environ.get("KESU_CONFIG"):
         file = Path(os.environ["KESU_CONFIG"])
     written = _read(file) if file else {}
-    known = set(Settings.model_fields)
-    for name in written:
-        if name not in known:
-            raise InvalidInput(f"{file}: unknown setting {name!r}{_meant(name, known)}")
-    for name in os.environ:
-        if name.startswith(PREFIX) and name not in _OTHERS and name.removeprefix(PREFIX).lower() not in known:
-            meant = _meant(name, {PREFIX + field.upper() for field in known})
-            raise InvalidInput(f"environment variable {name}: unknown setting{meant}")
-
-    class Configured(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, InitSettingsSource(settings_cls, written)
-
+    given = {name: value for name, value in (options or {}).items() if value is not None}
     try:
-        return Configured(**{name: value for name, value in (options or {}).items() if value is not None})
+        return Settings(**(written | _environment() | given))
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
         raise InvalidInput("; ".join(problems)) from None
-    except ValueError as error:  # an environment variable that should be JSON
+
+
+def _environment() -> dict[str, Any]:
+    known = set(Settings.model_fields)
+    for name in os.environ:
+        if not name.startswith(PREFIX) or name in _OTHERS or _KUBERNETES.fullmatch(name):
+            continue
+        if name.removeprefix(PREFIX).lower() not in known:
+            meant = _meant(name, {PREFIX + field.upper() for field in known})
+            raise InvalidInput(f"environment variable {name}: unknown setting{meant}")
+    try:
+        found = EnvSettingsSource(Settings)()
+    except ValueError as error:  # a variable that should be JSON
         raise InvalidInput(f"{error}; expected JSON") from None
+    if "://" in found.get("port", ""):  # from Kubernetes: the address of the Service, not our port
+        del found["port"]
+    return found
 
 
 def _read(file: Path) -> dict[str, Any]:
+    known = set(Settings.model_fields)
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        written = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInput(f"{file}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise InvalidInput(f"{file}: not valid TOML: {error}") from error
+    for name in written:
+        if name not in known:
+            raise InvalidInput(f"{file}: unknown setting {name!r}{_meant(name, known)}")
+    return written
 
 
 def _meant(name: str, known: set[str]) -> str:

@@ -146,6 +146,8 @@ def test_decoding_survives_its_file(taxonomy: Taxonomy, tmp_path: Path) -> None:
         (lambda raw: raw["temperature"].update(style=True), "finite number"),
         (lambda raw: raw.update(temperature=1), "temperature must be a mapping"),
         (lambda raw: raw["confidence"].update(weights=[1, 2]), "weights must be a list of 3 numbers"),
+        (lambda raw: raw["no_complaint_confidence"].update(weights=1), "weights must be a list of 1 numbers"),
+        (lambda raw: raw.pop("no_complaint_confidence"), "lacks key 'no_complaint_confidence'"),
         (lambda raw: raw.update(severity_cuts=[1, 2]), "severity_cuts must be a list of 3 numbers"),
         (lambda raw: raw.update(severity_cuts=[3, 2, 1]), "ascend"),
         (lambda raw: raw.update(style_offsets=[0] * 9), "style_offsets must be a list of 5"),
@@ -163,6 +165,13 @@ def test_decoding_refuses(taxonomy: Taxonomy, change: Callable[[Any], object], p
     with pytest.raises(InvalidArtefact, match=problem) as caught:
         Decoding.parse(raw, taxonomy, Path("some/decoding.json"))
     assert str(caught.value).startswith("some/decoding.json: ")
+
+
+def test_decoding_of_format_1_takes_the_probability_of_no_complaint_as_confidence(taxonomy: Taxonomy) -> None:
+    expected = Decoding.uncalibrated(taxonomy)
+    raw = expected.to_dict() | {"format": 1}
+    del raw["no_complaint_confidence"]
+    assert Decoding.parse(json.loads(json.dumps(raw)), taxonomy, Path("decoding.json")) == expected
 
 
 def test_atomic_writer_keeps_what_was_there_on_an_error(tmp_path: Path) -> None:

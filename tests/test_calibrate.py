@@ -120,11 +120,13 @@ def test_fit_decoding_opens_the_bands_it_promises() -> None:
     logits, rows = drawn(SMALL, 1500)
     decoding = fit_decoding(logits, rows, SMALL, max_tokens=64, auto_precision=0.7, suggest_precision=0.5)
     decoded, gold = decode(logits, decoding, SMALL), Gold.of(rows, SMALL)
-    right = np.array([c[:1] == (p,) for c, p in zip(decoded.chosen_causes, gold.primary_cause, strict=True)])
-    auto = decoded.is_complaint & (np.array(decoded.decision) == "auto")
-    assert auto.sum() >= MINIMUM_BAND
-    assert right[auto].mean() > 0.65
-    assert decoding.suggest_confidence <= decoding.auto_confidence
+    chosen = np.array([causes[0] if causes else -1 for causes in decoded.chosen_causes])
+    right = np.where(decoded.is_complaint, chosen == gold.primary_cause, gold.severity == 0)
+    for band, least in (("auto", 0.65), ("suggest", 0.45)):
+        rows_of = np.array(decoded.decision) == band
+        assert rows_of.sum() >= MINIMUM_BAND
+        assert least < right[rows_of].mean() < least + 0.2
+    assert decoding.suggest_confidence < decoding.auto_confidence
 
 
 @pytest.mark.parametrize("kept", ["first cause and motive", "no cause", "no motive", "two complaints", "two others"])
@@ -165,11 +167,14 @@ def test_fit_decoding_of_a_model_that_is_always_or_never_right(always: bool) -> 
         for row, cause in zip(rows, gold, strict=True)
     ]
     sure = np.where(np.array([row.severity for row in rows])[:, None] > 0, -30.0, 30.0) * np.array([1.0, 0, 0, 0])
-    decoding = fit_decoding(replace(logits, severity=sure.astype(np.float32)), rows, SMALL, max_tokens=64)
-    if always:
-        assert decoding.auto_confidence < 1
-    else:
-        assert decoding.auto_confidence == decoding.suggest_confidence == NEVER
+    logits = replace(logits, severity=sure.astype(np.float32))
+    decoded = decode(logits, fit_decoding(logits, rows, SMALL, max_tokens=64), SMALL)
+    decisions = {
+        named: {d for d, complaint in zip(decoded.decision, decoded.is_complaint, strict=True) if complaint == named}
+        for named in (True, False)
+    }
+    assert decisions[False] == {"auto"}  # which of these texts is a complaint the model always knows
+    assert ("auto" in decisions[True]) == always
 
 
 @pytest.mark.parametrize(("rows", "complaints"), [(49, 20), (60, 0), (60, 60)])

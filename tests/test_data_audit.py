@@ -87,6 +87,10 @@ def test_audit_repeated_ids(audit: Any) -> None:
     assert "id '1'" in found(report)[0][2]
 
 
+def test_audit_ids_of_two_files_have_nothing_to_do_with_each_other(audit: Any) -> None:
+    assert found(audit(a=[row(LAMP, id="1")], b=[row("门锁打不开", id="1")])) == []
+
+
 @pytest.mark.parametrize("text", ["the lamp is broken", "😡😡", "12345"])
 def test_audit_warns_of_texts_without_chinese(audit: Any, text: str) -> None:
     ((_, level, message),) = found(audit(a=[row(text)]))

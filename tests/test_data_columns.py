@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from data.columns import NAMES, map_columns
+from data.problems import NeedsOption
 from model.errors import InvalidInput
 
 PATH = Path("a.csv")
@@ -62,6 +63,30 @@ def test_columns_told_missing_suggests() -> None:
 def test_columns_ambiguous_asks() -> None:
     with pytest.raises(InvalidInput, match="'客户留言', '店家留言' may each be the text"):
         map_columns(["客户留言", "店家留言", "causes", "motives", "severity"], PATH)
+
+
+@pytest.mark.parametrize(
+    "alike",
+    [
+        ["投诉原因（一级）", "投诉原因（二级）"],
+        ["客户投诉原因（一级）", "客户投诉原因（二级）"],
+        ["Causes", "causes "],
+    ],
+)
+def test_columns_whose_names_fold_alike_ask(alike: list[str]) -> None:
+    columns = ["text", *alike, "motives", "severity"]
+    with pytest.raises(NeedsOption, match="may each be the causes; choose one with --causes-column") as refused:
+        map_columns(columns, PATH)
+    assert all(repr(column) in str(refused.value) for column in alike)
+    told = map_columns(columns, PATH, {"causes": alike[1]})
+    assert (told.columns["causes"], told.unused) == (alike[1], (alike[0],))
+
+
+def test_columns_alike_that_mean_nothing_or_cannot_be_told() -> None:
+    needed = ["text", "causes", "motives", "severity"]
+    assert map_columns([*needed, "备注(1)", "备注(2)"], PATH).unused == ("备注(1)", "备注(2)")
+    with pytest.raises(InvalidInput, match="may each be the channel; rename all but one of them"):
+        map_columns([*needed, "渠道(1)", "渠道(2)"], PATH)
 
 
 def test_columns_told_twice_or_unknown() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from data.readers import label_table, load_labelled, read_labelled, text_id
 from data.schema import LabelledText
 from model.errors import InvalidInput
 from model.taxonomy import load_taxonomy
+from tests.shell import Kesu
+from tests.test_data_workbook import book
 
 TAXONOMY = load_taxonomy()
 CSV = """工单号,投诉内容,原因,动机,严重度,性格
@@ -147,6 +150,73 @@ def test_readers_load_refuses_files_with_errors(tmp_path: Path) -> None:
     assert len(load_labelled([good, good])) == 6
     with pytest.raises(InvalidInput, match=r"b\.csv:2: 原因: error: unknown cause 'Q9'"):
         load_labelled([good, bad])
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "kesu.data"]
+
+
+def test_readers_load_logs_columns_and_warnings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, "a.csv", "内容,原因,动机,等级,门店\n灯坏了,Q1;质量缺陷,vent,2,东门\n门坏了,Q1,,2\n")
+    with caplog.at_level(logging.INFO, "kesu.data"):
+        load_labelled([path])
+    columns, *warnings = told(caplog)
+    assert columns == f"{path}: text <- 内容, causes <- 原因, motives <- 动机, severity <- 等级"
+    assert warnings == [str(problem) for problem in read_labelled(path).problems]
+    assert ["not read: 门店" in warnings[0], "given twice" in warnings[1], "has 4 cells" in warnings[2]] == [True] * 3
+    assert "坏了" not in "".join(warnings)
+
+
+def test_readers_load_logs_nothing_of_kesus_own_form(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, "a.csv", "text,causes,motives,severity\n灯坏了,Q1,,2\n")
+    with caplog.at_level(logging.INFO, "kesu.data"):
+        load_labelled([path])
+    assert told(caplog) == []
+
+
+def test_readers_load_logs_twenty_warnings_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, "a.csv", "text,causes,motives,severity,style\n" + "灯坏了,Q1,,2\n" * 23)
+    load_labelled([path, path])
+    lines = told(caplog)
+    assert len(lines) == 42
+    assert lines[20] == f"{path}: … and 3 more; `kesu data check {path} --json` lists all"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "advice"),
+    [
+        ("a.csv", "工单,causes,motives,severity\n灯坏了,Q1,,2\n", "--text-column"),
+        ("a.csv", "我的内容,你的内容,causes,motives,severity\n灯,坏了,Q1,,2\n", "--text-column"),
+        ("a.csv", "text,投诉原因（一级）,投诉原因（二级）,motives,severity\n灯坏了,Q1,Q3,,2\n", "--causes-column"),
+        ("a.csv", b"text,causes\n" + bytes(range(128, 255)), "--encoding"),
+        ("a.xlsx", book({"甲": [["说明"]], "乙": [["text"], ["灯坏了"]]}), "--sheet"),
+    ],
+)
+def test_readers_load_advises_to_convert(tmp_path: Path, name: str, content: str | bytes, advice: str) -> None:
+    path = write(tmp_path, name, content)
+    with pytest.raises(InvalidInput) as refused:
+        load_labelled([path])
+    assert str(refused.value).startswith(f"{path}: ")
+    assert str(refused.value).endswith(f"; convert it first: `kesu data convert {path} OUT.jsonl {advice} …`")
+    assert str(refused.value).count(" --") == 1
+
+
+def test_readers_load_names_the_sheets_it_would_lose(tmp_path: Path) -> None:
+    rows = [["text", "causes", "motives", "severity"], ["灯坏了", "Q1", "", 2]]
+    path = write(tmp_path, "a.xlsx", book({"甲": rows, "乙": rows, "空": []}))
+    with pytest.raises(InvalidInput, match="more than one filled sheet; not read: 乙; convert it first"):
+        load_labelled([path])
+    assert "choose another with --sheet" in str(read_labelled(path).problems[0])
+
+
+def test_readers_warnings_of_load_reach_stderr(tmp_path: Path, kesu: Kesu) -> None:
+    gold = write(tmp_path, "a.csv", "id,内容,causes,motives,severity,门店\n1,灯坏了,Q1,,2,东门\n")
+    answers = write(tmp_path, "answers.jsonl", '{"id": "1", "causes": [], "motives": [], "severity": 0}')
+    code, _, err = kesu("evaluate", gold, "--predictions", answers, "--resamples", 10)
+    assert code == 0
+    assert f"{gold}: id <- id, text <- 内容, causes <- causes" in err
+    assert f"{gold}:1: warning: not read: 门店" in err
+    assert "灯坏了" not in err
 
 
 CELLS = st.one_of(

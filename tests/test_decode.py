@@ -49,6 +49,7 @@ decodings = st.builds(
     max_causes=st.integers(1, 4),
     max_motives=st.integers(1, 3),
     confidence=st.builds(Confidence, st.tuples(offsets, offsets, offsets), offsets),
+    no_complaint_confidence=st.builds(Confidence, st.tuples(offsets), offsets),
     auto_confidence=st.floats(0.5, 1.5),
     suggest_confidence=st.floats(0, 0.5),
 )

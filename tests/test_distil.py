@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from model.decode import sigmoid, softmax
 from model.engine import Logits
 from model.errors import InvalidInput
+from model.taxonomy import Taxonomy
 from tests.tiny import keyword_rows
 from training import teachers
-from training.distil import mean_opinion, soft_targets
-from training.targets import COLUMNS
+from training.distil import mean_opinion, soft_targets, write_soft
+from training.targets import COLUMNS, LABELS
 
 
 def logits(rows: int = 4, seed: int = 0) -> Logits:
@@ -42,6 +45,18 @@ def test_mean_opinion_is_weighted() -> None:
 def test_mean_opinion_refuses_weights_that_do_not_fit(shares: list[float]) -> None:
     with pytest.raises(InvalidInput, match="weights"):
         mean_opinion([soft_targets(logits(seed=1)), soft_targets(logits(seed=2))], shares)
+
+
+def test_write_soft_notes_the_labels_in_model_order(taxonomy: Taxonomy, tmp_path: Path) -> None:
+    sizes = (len(taxonomy.causes), len(taxonomy.motives), taxonomy.levels, len(taxonomy.styles))
+    raw = Logits(*(np.zeros((2, size), np.float32) for size in sizes))
+    write_soft(tmp_path / "soft.parquet", ["甲", "乙"], soft_targets(raw), taxonomy)
+    assert json.loads(parquet.read_schema(tmp_path / "soft.parquet").metadata[LABELS]) == {
+        "causes": list(taxonomy.cause_ids),
+        "motives": list(taxonomy.motive_ids),
+        "severities": [label.id for label in taxonomy.severities],
+        "styles": list(taxonomy.style_ids),
+    }
 
 
 def test_write_opinions_refuses_before_it_computes(tmp_path: Path) -> None:

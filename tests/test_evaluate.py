@@ -85,19 +85,73 @@ def test_run_evaluation_counts_refused_texts_as_missing(tmp_path: Path, model_fo
     assert (found["rows"], found["missing"]) == (60, 1)
 
 
+def training_rows(gold_rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows under the ids and labels of the gold rows, with texts of their own."""
+    texts = {"丢": "快递丢了，没人理我，要求赔钱", "坏": "水壶坏了，请给我换新的", "谢": "谢谢，服务很满意"}
+    return [row | {"text": texts[row["id"][0]]} for row in gold_rows]
+
+
 def test_run_evaluation_with_baseline_leaves_gold_rows_out(
     gold: Path, predictions: Path, gold_rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    others = [row | {"id": f"x{row['id']}", "text": row["text"] + "，唉"} for row in gold_rows]
-    train = write(tmp_path / "train.jsonl", others + gold_rows[:5])
+    near = [row | {"id": f"near{row['id']}", "text": row["text"] + "！"} for row in gold_rows[:3]]
+    train = write(tmp_path / "train.jsonl", training_rows(gold_rows) + near + [gold_rows[3] | {"id": "same"}])
     output = tmp_path / "report.html"
     found = run_evaluation(
         gold, predictions_path=predictions, baseline=True, baseline_train=[train], output=output, resamples=20
     ).result
     assert found["baseline"]["figures"]["cause_micro_f1"] > 0.9
     assert found["baseline"]["difference"].keys() == found["intervals"].keys()
-    assert found["facts"]["baseline training rows"].startswith("60 (5 left out")
+    assert found["facts"]["baseline training rows"].startswith("60 (4 left out")
     assert "baseline" in output.read_text(encoding="utf-8")
+
+
+def test_evaluate_command_says_how_many_baseline_rows_are_left_out(
+    gold: Path,
+    predictions: Path,
+    gold_rows: list[dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = (gold, "--predictions", predictions, "--resamples", 20, "--baseline-train")
+    train = write(tmp_path / "train.jsonl", [*training_rows(gold_rows), gold_rows[0] | {"id": "x"}])
+    code, _, err = run(capsys, *options, train)
+    assert code == 0
+    assert "baseline training rows: 60 (1 left out: nearly the text of a gold row)\n" in err
+    code, _, err = run(capsys, *options, gold)
+    assert code == 2
+    assert "all 60 training rows of the baseline say nearly the same as a gold row; name other files" in err
+
+
+@pytest.fixture
+def split_gold(tmp_path: Path, gold_rows: list[dict[str, Any]]) -> Path:
+    splits = ["train", "dev", "train"] * 20
+    rows = [row | {"split": split} for row, split in zip(gold_rows, splits, strict=True)]
+    return write(tmp_path / "split.jsonl", rows)
+
+
+def test_evaluate_command_scores_one_split(
+    split_gold: Path, predictions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = (split_gold, "--predictions", predictions, "--resamples", 20, "--json")
+    code, out, err = run(capsys, *options, "--split", "dev")
+    found = json.loads(out)
+    assert (code, found["rows"], err) == (0, 20, "")
+    assert found["facts"]["gold"].endswith("20 rows, split dev only)")
+    code, out, err = run(capsys, *options, "--split", "test")
+    assert (code, out) == (2, "")
+    assert "no row is of split 'test'; the file has dev, train" in err
+
+
+def test_evaluate_command_names_the_splits_it_scored_together(
+    split_gold: Path, gold: Path, predictions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--predictions", predictions, "--resamples", 20)
+    code, _, err = run(capsys, split_gold, *options)
+    assert code == 0
+    assert "splits scored together: dev 20, train 40; --split NAME scores one alone\n" in err
+    assert "splits" not in run(capsys, gold, *options)[2]
+    assert "the file names none; `kesu data split` adds them" in run(capsys, gold, *options, "--split", "dev")[2]
 
 
 def test_evaluate_command_prints_a_table_or_json(

@@ -225,6 +225,26 @@ def test_replace_folder_puts_the_old_model_back_when_the_new_one_cannot_be_moved
     assert ModelFolder(model_folder).is_valid()
 
 
+@pytest.mark.parametrize("stopped", [1, 2])
+def test_replace_folder_that_is_stopped_leaves_a_model(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: int
+) -> None:
+    new = Path(shutil.copytree(model_folder, tmp_path / "scratch" / "model"))
+    rename, calls = Path.replace, []
+
+    def interrupted(path: Path, target: Path) -> Path:
+        calls.append(target)
+        done = rename(path, target)
+        if len(calls) == stopped:
+            raise KeyboardInterrupt
+        return done
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        replace_folder(new, model_folder)
+    assert ModelFolder(model_folder).is_valid()
+
+
 def test_export_refuses_int8_that_loses_accuracy(
     run: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

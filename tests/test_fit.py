@@ -135,6 +135,10 @@ def test_fit_keeps_the_best_and_stops_early(run: Fit, tmp_path: Path) -> None:
     assert all(torch.equal(value, wanted[name]) for name, value in network.state_dict().items())
     assert not torch.equal(wanted["weights"], newest["weights"])
     assert not torch.equal(wanted["standardise.running_mean"], newest["standardise.running_mean"])
+    # What had stopped early does not go on, however good the next figure would be.
+    again = run(tmp_path, "optimisation.epochs=9", "optimisation.patience=2", index=lambda n: 1.0, resume=True)
+    assert last_checkpoint(tmp_path / "checkpoints") == last
+    assert all(torch.equal(value, wanted[name]) for name, value in again.state_dict().items())
 
 
 def test_fit_reads_a_new_mixture_every_epoch(run: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

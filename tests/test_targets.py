@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from data.schema import LabelledText
 from model.errors import InvalidInput
 from model.taxonomy import Taxonomy, parse_taxonomy
 from tests.tiny import SMALL_TAXONOMY
 from training.distil import write_soft
-from training.targets import COLUMNS, labelled_table, motive_weights, read_soft_table
+from training.targets import COLUMNS, LABELS, labelled_table, motive_weights, read_soft_table
 
 SMALL = parse_taxonomy(SMALL_TAXONOMY, Path("toy.yaml"))
 
@@ -67,7 +68,7 @@ def test_soft_table_comes_back_as_written(tmp_path: Path) -> None:
 
 def test_soft_table_refuses_other_labels_and_other_files(taxonomy: Taxonomy, tmp_path: Path) -> None:
     write_soft(tmp_path / "soft.parquet", ["甲"], soft(1), SMALL)
-    with pytest.raises(InvalidInput, match="other labels"):
+    with pytest.raises(InvalidInput, match=r"other labels .*number 1 of its causes is 'thing\.broken', of taxonomy"):
         read_soft_table(tmp_path / "soft.parquet", taxonomy, 1.0)
     labelled_table(ROWS, SMALL, {}).to_parquet(str(tmp_path / "hard.parquet"))
     with pytest.raises(InvalidInput, match="not those of a soft-target file"):
@@ -77,6 +78,44 @@ def test_soft_table_refuses_other_labels_and_other_files(taxonomy: Taxonomy, tmp
         read_soft_table(tmp_path / "text.parquet", SMALL, 1.0)
     with pytest.raises(InvalidInput, match="no such file"):
         read_soft_table(tmp_path / "none.parquet", SMALL, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "difference"),
+    [
+        ("id: money", "id: cash", "number 1 of its motives is 'money', of taxonomy toy-1 'cash'"),
+        ("id: thing.late", "id: thing.slow", "number 2 of its causes is 'thing.late', of taxonomy toy-1 'thing.slow'"),
+        (
+            "  - {id: witty, zh: 谐, en: Witty, definition: 谐}\n  - {id: exact, zh: 细, en: Exact, definition: 细}\n",
+            "  - {id: exact, zh: 细, en: Exact, definition: 细}\n  - {id: witty, zh: 谐, en: Witty, definition: 谐}\n",
+            "number 2 of its styles is 'witty', of taxonomy toy-1 'exact'",
+        ),
+        (
+            "  - {id: talk, zh: 说说, en: Talk, definition: 说说而已}\n",
+            "",
+            "number 3 of its motives is 'talk', of taxonomy toy-1 none",
+        ),
+    ],
+)
+def test_soft_table_refuses_other_ids_and_another_order(tmp_path: Path, old: str, new: str, difference: str) -> None:
+    path = tmp_path / "soft.parquet"
+    write_soft(path, ["甲"], soft(1), SMALL)
+    assert old in SMALL_TAXONOMY
+    with pytest.raises(InvalidInput) as caught:
+        read_soft_table(path, parse_taxonomy(SMALL_TAXONOMY.replace(old, new), Path("toy.yaml")), 1.0)
+    assert str(path) in str(caught.value)
+    assert difference in str(caught.value)
+
+
+@pytest.mark.parametrize("note", [None, b"[]", b"{", b'{"causes": 4}'])
+def test_soft_table_refuses_a_file_that_does_not_tell_its_labels(tmp_path: Path, note: bytes | None) -> None:
+    path = tmp_path / "soft.parquet"
+    write_soft(path, ["甲"], soft(1), SMALL)
+    content = parquet.read_table(path)
+    metadata = {key: value for key, value in content.schema.metadata.items() if key != LABELS}
+    parquet.write_table(content.replace_schema_metadata(metadata | ({LABELS: note} if note else {})), path)
+    with pytest.raises(InvalidInput, match=r"which labels it was made for; make it again with kesu distil"):
+        read_soft_table(path, SMALL, 1.0)
 
 
 def test_motive_weights_raise_rare_motives_within_bounds() -> None:

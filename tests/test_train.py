@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +19,11 @@ from model.network import load
 from model.taxonomy import Taxonomy, parse_taxonomy
 from tests.tiny import SMALL_TAXONOMY, keyword_rows
 from training.config import TrainingConfig, load_config
+from training.material import gather
 from training.recalibrate import recalibrate
 from training.targets import read_soft_table
 from training.teachers import write_opinions
-from training.train import gather, start_from, train
+from training.train import settings_of, start_from, train
 
 SMALL = parse_taxonomy(SMALL_TAXONOMY, Path("toy.yaml"))
 SETTINGS = (
@@ -94,7 +97,38 @@ def test_train_with_other_labels_learns_them_and_answers(small: Small) -> None:
         "checkpoints",
         "log.jsonl",
         "config.json",
+        "material.json",
+        "held_out.jsonl",
     }
+    told = [json.loads(line) for line in (small.output / "held_out.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in told] == [row.id for row in keyword_rows(SMALL, 100, seed=1)]
+    assert all(set(row) == {"id", "text_id"} for row in told)
+
+
+@pytest.mark.slow
+def test_resume_goes_on_only_as_the_training_began(small: Small) -> None:
+    begun = settings_of(small.output)
+    assert begun.optimisation.epochs == 14
+
+    def resume(config: TrainingConfig) -> None:
+        (small.output / "model").rename(small.output / "kept")
+        try:
+            train(config, small.output, name="toy", version="3", resume=True)
+        finally:
+            shutil.rmtree(small.output / "model", ignore_errors=True)
+            (small.output / "kept").rename(small.output / "model")
+
+    resume(begun)  # it had ended: exported again, not trained
+    other = begun.model_copy(update={"optimisation": begun.optimisation.model_copy(update={"seed": 9})})
+    with pytest.raises(InvalidInput, match=r"begun with optimisation\.seed = 0, not 9"):
+        resume(other)
+    rows = small.rows.read_text(encoding="utf-8")
+    small.rows.write_text(rows.replace(rows.splitlines()[0] + "\n", "", 1), encoding="utf-8")
+    try:
+        with pytest.raises(InvalidInput, match="train rows are no longer those"):
+            resume(begun)
+    finally:
+        small.rows.write_text(rows, encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -135,10 +169,15 @@ def test_distil_and_recalibrate_with_a_trained_model(small: Small, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_train_on_the_corpus_learns_its_training_rows(tiny_base: Path, taxonomy: Taxonomy, tmp_path: Path) -> None:
+def test_train_on_the_corpus_learns_its_training_rows(
+    tiny_base: Path, taxonomy: Taxonomy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Asked is whether it learns what it is shown, so the same rows are held out here.
+    monkeypatch.setattr("training.material.apart", lambda texts, _: list(range(len(texts))))
     corpus = [row for row in load_corpus("train") if len(row.text) < 60]
     none = [row for row in corpus if row.severity == 0][:50]
-    rows = write(tmp_path / "rows.jsonl", [row for row in corpus if row.severity > 0][:130] + none)
+    chosen = [row for row in corpus if row.severity > 0][:130] + none
+    rows = write(tmp_path / "rows.jsonl", [row.model_copy(update={"split": None}) for row in chosen])
     config = settings(tiny_base, rows, rows, "optimisation.epochs=20")
     done = train(config, tmp_path / "out", name="toy", version="1")
     assert done is not None
@@ -150,12 +189,46 @@ def test_train_on_the_corpus_learns_its_training_rows(tiny_base: Path, taxonomy:
 
 
 def test_gather_holds_out_a_share_without_near_duplicates(tiny_base: Path, taxonomy: Taxonomy, tmp_path: Path) -> None:
-    rows = write(tmp_path / "rows.jsonl", load_corpus("train")[:400])
-    config = load_config(overrides=[f"data.train={rows}", "data.validation_share=0.25"])
+    unsplit = [row.model_copy(update={"split": None}) for row in load_corpus("train")[:400]]
+    config = load_config(
+        overrides=[f"data.train={write(tmp_path / 'rows.jsonl', unsplit)}", "data.validation_share=0.25"]
+    )
     material = gather(config)
     assert len(material.train) + len(material.held_out) == 400
     assert 80 <= len(material.held_out) <= 120
     assert gather(config) == material
+
+
+def test_gather_heeds_splits(taxonomy: Taxonomy, tmp_path: Path) -> None:
+    rows = load_corpus("train")[:300]
+    splits = ["train"] * 200 + ["dev"] * 60 + ["test"] * 30 + [None] * 10
+    marked = [row.model_copy(update={"split": split}) for row, split in zip(rows, splits, strict=True)]
+    file = write(tmp_path / "rows.jsonl", marked)
+    material = gather(load_config(overrides=[f"data.train={file}"]))
+    assert {row.id for row in material.train} == {row.id for row in (*rows[:200], *rows[290:])}
+    assert {row.id for row in material.held_out} == {row.id for row in rows[200:260]}
+    assert "30 rows with split 'test' are left out" in material.notes
+    # As a file to validate with, it gives the same held-out rows, and its training rows are not among them.
+    other = write(tmp_path / "other.jsonl", load_corpus("train")[400:500])
+    assert gather(load_config(overrides=[f"data.train={other}", f"data.validation={file}"])).held_out == [
+        row for row in marked if row.split in ("dev", None)
+    ]
+
+
+def test_gather_learns_no_copy_of_what_is_held_out(taxonomy: Taxonomy, tmp_path: Path) -> None:
+    rows = [row.model_copy(update={"split": None}) for row in load_corpus("train")[:200]]
+    copied = rows[150].model_copy(update={"id": "copy", "text": rows[150].text + "！"})
+    train, held_out = write(tmp_path / "t.jsonl", [*rows[:100], copied]), write(tmp_path / "h.jsonl", rows[100:])
+    material = gather(load_config(overrides=[f"data.train={train}", f"data.validation={held_out}"]))
+    assert [row.id for row in material.train] == [row.id for row in rows[:100]]
+    assert "1 rows are not learnt: nearly the same texts are held out" in material.notes
+
+
+def test_gather_holds_out_of_the_corpus_what_no_shipped_model_learnt(taxonomy: Taxonomy) -> None:
+    for seed in (0, 3):
+        material = gather(load_config(overrides=[f"optimisation.seed={seed}"]))
+        assert {row.split for row in material.held_out} == {"heldout"}
+        assert {row.split for row in material.train} == {"train"}
 
 
 def test_gather_refuses_too_few_rows_before_anything_is_trained(taxonomy: Taxonomy, tmp_path: Path) -> None:
@@ -163,7 +236,7 @@ def test_gather_refuses_too_few_rows_before_anything_is_trained(taxonomy: Taxono
     with pytest.raises(InvalidInput, match="at least 50 held-out rows"):
         gather(load_config(overrides=[f"data.train={rows}"]))
     one = write(tmp_path / "one.jsonl", keyword_rows(taxonomy, 1))
-    with pytest.raises(InvalidInput, match="1 rows are too few"):
+    with pytest.raises(InvalidInput, match=r"[01] rows are too few"):
         gather(load_config(overrides=[f"data.train={one}", f"data.validation={rows}"]))
 
 

@@ -11,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from model.artifact import ModelFolder, write_manifest
 from model.errors import KesuError
 from model.taxonomy import Taxonomy
 from tests.tiny import keyword_rows
@@ -84,8 +85,6 @@ def test_cli_distil_refuses_teachers_that_cannot_teach(model_folder: Path, tmp_p
 def test_cli_calibrate_writes_thresholds_and_seals_the_folder(
     model_folder: Path, taxonomy: Taxonomy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from model.artifact import ModelFolder
-
     monkeypatch.setattr("training.calibrate.RESAMPLES", 1)
     rows = tmp_path / "rows.jsonl"
     rows.write_text("\n".join(row.model_dump_json(exclude_none=True) for row in keyword_rows(taxonomy, 80)))
@@ -96,6 +95,90 @@ def test_cli_calibrate_writes_thresholds_and_seals_the_folder(
     assert json.loads((model_folder / "decoding.json").read_text()) != before
     assert ModelFolder(model_folder).validate().manifest.training["recalibrated_rows"] == 80
     assert "no such folder" in refused("calibrate", tmp_path / "none", rows)
+
+
+@pytest.fixture
+def in_use(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model folder as an export leaves it, with warm-start weights, gate figures and a card."""
+    monkeypatch.setattr("training.calibrate.RESAMPLES", 1)
+    (model_folder / "torch").mkdir()
+    (model_folder / "torch" / "model.safetensors").write_bytes(b"weights")
+    difference = {"torch_onnx_fp32": 1e-6, "fp32_int8": 1.0}
+    gate = {"fp32": {"index": 0.8}, "int8": {"index": 0.8}, "largest_logit_difference": difference}
+    facts = {"rows": 9, "calibration_rows": 60, "gate": gate}
+    write_manifest(model_folder, name="toy", version="1", training=facts)
+    (model_folder / "README.md").write_text("the card")
+    (model_folder / ".notes").write_text("mine")
+    return model_folder
+
+
+@pytest.fixture
+def own_rows(taxonomy: Taxonomy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    path.write_text("\n".join(row.model_dump_json(exclude_none=True) for row in keyword_rows(taxonomy, 80)))
+    return path
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_cli_calibrate_changes_thresholds_and_what_was_measured_with_them(
+    in_use: Path, own_rows: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no hard links here")
+
+    if not links:
+        monkeypatch.setattr("os.link", refuse)
+    before, network = files_of(in_use), (in_use / "model.int8.onnx").stat().st_ino
+    link = in_use.with_name("link")
+    link.symlink_to(in_use)
+    assert invoke("calibrate", link, own_rows).exit_code == 0
+    after = files_of(in_use)
+    assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} == {
+        "decoding.json",
+        "manifest.json",
+    }
+    assert ModelFolder(in_use).validate(warm_start=True).manifest.training == {
+        "rows": 9,
+        "gate": {"largest_logit_difference": {"torch_onnx_fp32": 1e-6, "fp32_int8": 1.0}},
+        "recalibrated_rows": 80,
+    }
+    assert ((in_use / "model.int8.onnx").stat().st_ino == network) is links
+    assert link.is_symlink()
+    assert {path.name for path in in_use.parent.iterdir()} == {in_use.name, "link"}
+
+
+def test_cli_calibrate_does_not_vouch_for_damaged_torch_weights(in_use: Path, own_rows: Path) -> None:
+    (in_use / "torch" / "model.safetensors").write_bytes(b"weightz")
+    before = files_of(in_use)
+    assert "SHA-256" in refused("calibrate", in_use, own_rows)
+    assert files_of(in_use) == before
+
+
+@pytest.mark.parametrize("stage", ["write_manifest", "replace_folder"])
+def test_cli_calibrate_that_is_stopped_leaves_the_old_model_whole(
+    in_use: Path, own_rows: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    before = files_of(in_use)
+
+    def stop(*_: object, **__: object) -> None:
+        # What a kill at this point would leave behind: nothing after it runs.
+        assert files_of(in_use) == before
+        raise SystemExit(143)
+
+    monkeypatch.setattr(f"training.recalibrate.{stage}", stop)
+    assert invoke("calibrate", in_use, own_rows).exit_code == 143
+    assert files_of(in_use) == before
+    assert ModelFolder(in_use).is_valid(warm_start=True)
+    assert [path.name for path in in_use.parent.iterdir()] == [in_use.name]
+
+
+def test_cli_calibrate_refuses_a_mount_point(in_use: Path, own_rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_mount", lambda _: True)
+    assert "mount the folder above it" in refused("calibrate", in_use, own_rows)
 
 
 def test_cli_export_refuses_what_was_not_trained(tiny_base: Path, taxonomy: Taxonomy, tmp_path: Path) -> None:

@@ -255,9 +255,9 @@ def fit_decoding(
 ) -> Decoding:
     """Everything in ``decoding.json``, from logits of held-out ``rows``.
 
-    ``auto`` is opened where the primary cause is right ``auto_precision`` of the time, by
-    cross-validated confidence. Raises InvalidInput for fewer than ``MINIMUM_ROWS`` rows or
-    rows that are all, or none, complaints.
+    ``auto`` is opened where the primary cause (or "no complaint") is right ``auto_precision`` of the time, by
+    cross-validated confidence; ``suggest`` below it, where it is right ``suggest_precision`` of the time. Raises
+    InvalidInput for fewer than ``MINIMUM_ROWS`` rows or rows that are all, or none, complaints.
     """
     check_rows(rows)
     gold = Gold.of(rows, taxonomy)
@@ -279,27 +279,38 @@ def fit_decoding(
     return _with_confidence(decoding, logits, gold, taxonomy, auto_precision, suggest_precision)
 
 
+def _regressed(features: Floats, target: npt.NDArray[np.bool_]) -> tuple[Confidence, Floats] | None:
+    """Logistic regression of ``target`` and its cross-validated probabilities; None with too few of a kind."""
+    if min(target.sum(), (~target).sum()) < FOLDS:
+        return None
+    regression = LogisticRegression(C=1.0)
+    held_out = cross_val_predict(regression, features, target, cv=FOLDS, method="predict_proba")[:, 1]
+    regression.fit(features, target)
+    return Confidence(tuple(regression.coef_[0].tolist()), float(regression.intercept_[0])), held_out
+
+
 def _with_confidence(
     decoding: Decoding, logits: Logits, gold: Gold, taxonomy: Taxonomy, auto_precision: float, suggest_precision: float
 ) -> Decoding:
-    """Regress "the primary cause is right" on the scores, then choose the two decision thresholds.
+    """Regress "the answer is right" on the scores, then choose the two decision thresholds.
 
-    Where (almost) all or none are right, confidence stays the probability of the first cause.
+    Right is a complaint whose primary cause is, or a non-complaint that is none. Where (almost) all or none are
+    right, confidence stays the probability of the first cause, or of "no complaint". The band of ``suggest`` has to
+    hold its own precision: the surer rows above it must not pay for worse ones.
     """
     decoded = decode(logits, decoding, taxonomy)
     named = decoded.is_complaint
     first = np.array([causes[0] if causes else -1 for causes in decoded.chosen_causes])
-    right = (first == gold.primary_cause) & (gold.severity > 0)
-    features = confidence_features(
-        decoded.cause_scores, logits.severity.astype(np.float64) / decoding.temperature.severity
-    )[named]
-    target = right[named]
-    confidence, held_out = decoding.confidence, decoded.confidence[named]
-    if min(target.sum(), (~target).sum()) >= FOLDS:
-        regression = LogisticRegression(C=1.0)
-        held_out = cross_val_predict(regression, features, target, cv=FOLDS, method="predict_proba")[:, 1]
-        regression.fit(features, target)
-        confidence = Confidence(tuple(regression.coef_[0].tolist()), float(regression.intercept_[0]))
-    auto = confidence_threshold(held_out, target, auto_precision)
-    suggest = min(auto, confidence_threshold(held_out, target, suggest_precision))
-    return replace(decoding, confidence=confidence, auto_confidence=auto, suggest_confidence=suggest)
+    right = np.where(named, (first == gold.primary_cause) & (gold.severity > 0), gold.severity == 0)
+    severity_scores = logits.severity.astype(np.float64) / decoding.temperature.severity
+    confidence = decoded.confidence.copy()
+    if found := _regressed(confidence_features(decoded.cause_scores, severity_scores)[named], right[named]):
+        decoding = replace(decoding, confidence=found[0])
+        confidence[named] = found[1]
+    if found := _regressed(-complaint_logit(severity_scores)[~named, None], right[~named]):
+        decoding = replace(decoding, no_complaint_confidence=found[0])
+        confidence[~named] = found[1]
+    auto = confidence_threshold(confidence, right, auto_precision)
+    below = confidence < auto
+    suggest = min(auto, confidence_threshold(confidence[below], right[below], suggest_precision))
+    return replace(decoding, auto_confidence=auto, suggest_confidence=suggest)

@@ -21,13 +21,17 @@ def train(
     set_: Annotated[list[str] | None, typer.Option("--set", help="section.field=value, may be repeated.")] = None,
     name: Annotated[str, typer.Option(help="Name of the model.")] = "kesu-custom",
     version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --output.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in --output, with its settings.")
+    ] = False,
 ) -> None:
     """Fine-tune on labelled files and export a model folder, OUTPUT/model."""
     from training.config import load_config
+    from training.train import SETTINGS, settings_of
     from training.train import train as run
 
-    settings = load_config(config, set_)
+    as_begun = resume and config is None and not set_ and (output / SETTINGS).exists()
+    settings = settings_of(output) if as_begun else load_config(config, set_)
     if not resume and (output / "checkpoints").exists():
         raise InvalidInput(f"{output}: holds checkpoints of an earlier training; add --resume or name another --output")
     done = run(settings, output, name=name, version=version, resume=resume)

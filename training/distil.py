@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from datasets import Dataset
+from pyarrow import parquet
 
 from model.decode import sigmoid, softmax
 from model.engine import Logits
 from model.errors import InvalidInput
 from model.taxonomy import Taxonomy
-from training.targets import COLUMNS, features
+from training.targets import COLUMNS, LABELS, features, label_ids
 
 Floats = npt.NDArray[np.float64]
 Soft = dict[str, Floats]
@@ -49,11 +51,14 @@ def mean_opinion(opinions: Sequence[Soft], shares: Sequence[float]) -> Soft:
 
 
 def write_soft(path: Path, texts: Sequence[str], soft: Soft, taxonomy: Taxonomy) -> None:
-    """Save texts and targets as Parquet, the file ``data.soft`` of a training names."""
+    """Save texts and targets as Parquet, the file ``data.soft`` of a training names, and which labels they are of."""
     columns = {name: soft[name].astype(np.float32).tolist() for name in COLUMNS}
     kept = features(taxonomy)
     del kept["weight"]
+    table = Dataset.from_dict({"text": list(texts), **columns}, features=kept).data.table
+    labels = json.dumps(label_ids(taxonomy), ensure_ascii=False).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    Dataset.from_dict({"text": list(texts), **columns}, features=kept).to_parquet(str(partial))
+    # Not Dataset.to_parquet: it keeps no other note in the schema than its own.
+    parquet.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), LABELS: labels}), partial)
     partial.replace(path)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from model.taxonomy import Taxonomy
 
 _CHUNK = 256
+_NO_SPLIT = "no split"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Evaluation:
     predicted: dict[str, dict[str, Any]]
 
 
-def _read_gold(path: Path, taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
+def _read_gold(path: Path, taxonomy: Taxonomy, split: str | None) -> dict[str, dict[str, Any]]:
+    """Gold rows by id, those of ``split`` if it is named."""
     from data.readers import load_labelled
 
     rows: dict[str, dict[str, Any]] = {}
@@ -49,7 +52,24 @@ def _read_gold(path: Path, taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
         if text.id in rows:
             raise InvalidInput(f"{path}: id {text.id!r} appears more than once; a gold row must be scored once")
         rows[text.id] = text.as_row()
-    return rows
+    if split is None:
+        return rows
+    chosen = {key: row for key, row in rows.items() if row.get("split") == split}
+    if not chosen:
+        known = ", ".join(sorted({row["split"] for row in rows.values() if "split" in row}))
+        there = f"has {known}" if known else "names none; `kesu data split` adds them"
+        raise InvalidInput(f"{path}: no row is of split {split!r}; the file {there}")
+    return chosen
+
+
+def _about_gold(path: Path, gold: Mapping[str, Mapping[str, Any]], split: str | None) -> dict[str, str]:
+    """Facts about the gold rows; splits are named where several were scored together."""
+    chosen = f", split {split} only" if split is not None else ""
+    facts = {"gold": f"{path} (sha256 {_digest(path)}, {len(gold)} rows{chosen})"}
+    counted = Counter(row.get("split", _NO_SPLIT) for row in gold.values())
+    if len(counted) > 1:
+        facts["splits scored together"] = ", ".join(f"{name} {counted[name]}" for name in sorted(counted))
+    return facts
 
 
 def read_predictions(path: Path) -> dict[str, dict[str, Any]]:
@@ -128,19 +148,27 @@ def _version() -> str:
 def _run_baseline(
     gold: Mapping[str, Mapping[str, Any]], files: Sequence[Path], taxonomy: Taxonomy, seed: int
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Answers of a baseline by id, and facts about its training rows. Rows that are also gold are left out."""
+    """Answers of a baseline by id, and facts about its training rows, none of them nearly the text of a gold row."""
     from data.corpus import load_corpus
+    from data.neighbours import near_duplicate_groups
     from data.readers import load_labelled
     from training.baseline import fit
 
     rows = load_labelled(files, taxonomy) if files else load_corpus("train")
-    texts = {row["text"] for row in gold.values()}
-    kept = [row.as_row() for row in rows if row.id not in gold and row.text not in texts]
+    # By text, never by id: ids say nothing across files.
+    groups = near_duplicate_groups([*(row["text"] for row in gold.values()), *(row.text for row in rows)])
+    scored = set(groups[: len(gold)])
+    kept = [row.as_row() for row, group in zip(rows, groups[len(gold) :], strict=True) if group not in scored]
+    if not kept:
+        raise InvalidInput(
+            f"all {len(rows)} training rows of the baseline say nearly the same as a gold row; "
+            "name other files with --baseline-train"
+        )
     model = fit(kept, taxonomy, seed=seed)
     answers = model.predict([row["text"] for row in gold.values()])
     facts = {
         "baseline trained on": ", ".join(map(str, files)) if files else "the shipped corpus, train split",
-        "baseline training rows": f"{len(kept)} ({len(rows) - len(kept)} left out: also in the gold file)",
+        "baseline training rows": f"{len(kept)} ({len(rows) - len(kept)} left out: nearly the text of a gold row)",
     }
     return dict(zip(gold, answers, strict=True)), facts
 
@@ -159,10 +187,11 @@ def run_evaluation(
     baseline_train: Sequence[Path] = (),
     output: Path | None = None,
     taxonomy_path: Path | None = None,
+    split: str | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """Score a model folder (the shipped one if None), or predictions, against the gold file.
+    """Score a model folder (the shipped one if None), or predictions, against the gold file or one ``split`` of it.
 
     With ``output`` the HTML report is written there, whole or not at all. ``taxonomy_path`` is
     for predictions; a model brings its own. Raises InvalidInput for files that cannot be
@@ -182,17 +211,17 @@ def run_evaluation(
 
         classifier = Classifier.load(model_path)
         taxonomy = classifier.taxonomy
-        gold = _read_gold(gold_path, taxonomy)
+        gold = _read_gold(gold_path, taxonomy, split)
         predicted = dict(_classify(classifier, gold))
         facts["model"] = f"{classifier.info.name} {classifier.info.version}"
         facts["model folder"] = str(model_path) if model_path else "the shipped one"
     else:
         predicted = read_predictions(predictions_path)
         taxonomy = load_taxonomy(taxonomy_path)
-        gold = _read_gold(gold_path, taxonomy)
+        gold = _read_gold(gold_path, taxonomy, split)
         facts["predictions"] = f"{predictions_path} (sha256 {_digest(predictions_path)})"
     facts["taxonomy"] = taxonomy.version
-    facts["gold"] = f"{gold_path} (sha256 {_digest(gold_path)}, {len(gold)} rows)"
+    facts |= _about_gold(gold_path, gold, split)
 
     pairs = pair_up(gold, predicted, taxonomy)
     result = metrics.evaluate_pairs(pairs)
@@ -250,6 +279,7 @@ def evaluate(
     ] = None,
     report: Annotated[Path | None, typer.Option(help="HTML report to write.")] = None,
     taxonomy: Annotated[Path | None, typer.Option(help="Taxonomy file of the predictions, unless shipped.")] = None,
+    split: Annotated[str | None, typer.Option(help="Score only the gold rows of this split; all if left out.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
     resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples behind each interval.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap and the baseline.")] = 0,
@@ -263,9 +293,16 @@ def evaluate(
         baseline_train=baseline_train or (),
         output=report,
         taxonomy_path=taxonomy,
+        split=split,
         resamples=resamples,
         seed=seed,
     ).result
+    facts = found["facts"]
+    if "splits scored together" in facts:
+        together = facts["splits scored together"]
+        typer.echo(f"{gold}: splits scored together: {together}; --split NAME scores one alone", err=True)
+    if "baseline training rows" in facts:
+        typer.echo(f"baseline training rows: {facts['baseline training rows']}", err=True)
     if found["missing"]:
         typer.echo(f"warning: {found['missing']} gold rows have no answer; they are not in any figure", err=True)
     if as_json:

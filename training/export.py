@@ -236,11 +236,12 @@ def replace_folder(new: Path, old: Path) -> None:
             shutil.copyfile(card, new / card.name)
         # Renamed, not removed: until the new folder is in its place, nothing is lost.
         aside = new.with_name("replaced")
-        old.replace(aside)
         try:
+            old.replace(aside)
             new.replace(old)
-        except OSError:
-            aside.replace(old)
+        except BaseException:  # Ctrl-C and SIGTERM too: the caller then clears away what lies beside
+            if aside.exists() and not old.exists():
+                aside.replace(old)
             raise
         shutil.rmtree(aside)
     else:

@@ -16,6 +16,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
@@ -174,6 +175,19 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(whole, key=lambda checkpoint: int(checkpoint.name.rpartition("-")[2]), default=None)
 
 
+def ended_with(checkpoint: Path, steps: int) -> Path | None:
+    """The best checkpoint of a training that had ended at ``checkpoint``, early or after ``steps``; else None."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    stopping = state["stateful_callbacks"].get(EarlyStoppingCallback.__name__)
+    patience = stopping["args"]["early_stopping_patience"] if stopping else math.inf
+    waited = stopping["attributes"]["early_stopping_patience_counter"] if stopping else 0
+    if waited < patience and state["global_step"] < steps:
+        return None
+    # By its number: the folder may have been moved since.
+    best = checkpoint.with_name(f"checkpoint-{state['best_global_step']}")
+    return best if (best / "model.safetensors").exists() else None
+
+
 def remove_unfinished(folder: Path) -> None:
     """Delete what a kill in the middle of writing a checkpoint left: the trainer would count it among the newest."""
     for checkpoint in folder.glob("checkpoint-*"):
@@ -259,7 +273,11 @@ def fit(
     checkpoint = last_checkpoint(Path(arguments.output_dir)) if resume else None
     if trainer.is_world_process_zero():
         remove_unfinished(Path(arguments.output_dir))
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if checkpoint and (best := ended_with(checkpoint, steps)):
+        # The trainer would forget that it had stopped early, and go on.
+        network.load_state_dict(load_file(best / "model.safetensors"))
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.is_world_process_zero():
         network.save_pretrained(output / "best")
         tokenizer.save_pretrained(output / "best")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset, Features, Value
 from datasets import List as ListOf
-from pyarrow import ArrowInvalid, parquet
+from pyarrow import ArrowInvalid, Schema, parquet
 from torch import Tensor
 
 from data.schema import LabelledText
@@ -17,6 +20,8 @@ from model.errors import InvalidInput
 from model.taxonomy import Taxonomy
 
 COLUMNS = ("causes", "primary_cause", "motives", "primary_motive", "severity", "style")
+# Entry of a soft-target file's Parquet schema that tells its labels: the numbers alone do not.
+LABELS = b"kesu_labels"
 
 
 def features(taxonomy: Taxonomy) -> Features:
@@ -31,6 +36,16 @@ def features(taxonomy: Taxonomy) -> Features:
     }
     lists = {name: ListOf(Value("float32"), length=size) for name, size in sizes.items()}
     return Features({"text": Value("string"), "weight": Value("float32"), **lists})
+
+
+def label_ids(taxonomy: Taxonomy) -> dict[str, list[str]]:
+    """Ids of all labels that targets are about, in the order of their columns."""
+    return {
+        "causes": list(taxonomy.cause_ids),
+        "motives": list(taxonomy.motive_ids),
+        "severities": [label.id for label in taxonomy.severities],
+        "styles": list(taxonomy.style_ids),
+    }
 
 
 def one_hot(index: int, size: int) -> list[float]:
@@ -60,16 +75,45 @@ def labelled_table(rows: Sequence[LabelledText], taxonomy: Taxonomy, weights: Ma
     return Dataset.from_dict(table, features=features(taxonomy))
 
 
+def _written_labels(schema: Schema) -> dict[str, list[Any]] | None:
+    """What ``write_soft`` noted in the file of ``schema``; None for a file without such a note."""
+    try:
+        noted = json.loads((schema.metadata or {})[LABELS])
+    except (KeyError, ValueError):
+        return None
+    whole = isinstance(noted, dict) and all(isinstance(ids, list) for ids in noted.values())
+    return noted if whole else None
+
+
+def _check_labels(schema: Schema, taxonomy: Taxonomy, path: Path) -> None:
+    """Raise InvalidInput, naming the first difference, unless the file was made for the labels of ``taxonomy``."""
+    written = _written_labels(schema)
+    if written is None:
+        raise InvalidInput(f"{path}: does not tell which labels it was made for; make it again with kesu distil")
+    for dimension, ids in label_ids(taxonomy).items():
+        pairs = itertools.zip_longest(written.get(dimension, []), ids)
+        for number, (there, here) in enumerate(pairs, 1):
+            if there != here:
+                found, wanted = (repr(label) if label is not None else "none" for label in (there, here))
+                raise InvalidInput(
+                    f"{path}: made for other labels than those of this training: number {number} of its {dimension} "
+                    f"is {found}, of taxonomy {taxonomy.version} {wanted}; make it again with kesu distil from "
+                    "teachers of this taxonomy"
+                )
+
+
 def read_soft_table(path: Path, taxonomy: Taxonomy, weight: float) -> Dataset:
     """Soft targets written by ``kesu distil`` (Parquet), each row weighing ``weight``.
 
-    Raises InvalidInput for a missing or damaged file and for one of other numbers of labels.
+    Raises InvalidInput for a missing or damaged file and for one made for other labels, or the same in
+    another order.
     """
     if not path.is_file():
         raise InvalidInput(f"{path}: no such file of soft targets; make it with kesu distil")
     try:
         # Into memory: `Dataset.from_parquet` would leave a copy in the user's cache.
-        table = Dataset(parquet.read_table(path))
+        content = parquet.read_table(path)
+        table = Dataset(content)
     except (ArrowInvalid, OSError) as error:
         raise InvalidInput(f"{path}: not a Parquet file; make it with kesu distil") from error
     expected = features(taxonomy)
@@ -78,8 +122,13 @@ def read_soft_table(path: Path, taxonomy: Taxonomy, weight: float) -> Dataset:
             f"{path}: columns {', '.join(table.column_names)} are not those of a soft-target file; "
             "make it with kesu distil"
         )
-    if any(table.features[name] != expected[name] for name in table.column_names):
-        raise InvalidInput(f"{path}: made for other labels than those of this training; distil again")
+    _check_labels(content.schema, taxonomy, path)
+    for name in table.column_names:
+        if table.features[name] != expected[name]:
+            raise InvalidInput(
+                f"{path}: column {name} holds {table.features[name]}, not {expected[name]}: the file was changed; "
+                "make it again with kesu distil"
+            )
     return table.add_column("weight", [weight] * len(table)).select_columns(list(expected)).cast(expected)
 
 

@@ -18,6 +18,7 @@ from training.baseline import fit as fit_baseline
 from training.distil import Soft, mean_opinion, soft_targets, write_soft
 from training.export import load_trained
 from training.predict import predict
+from training.targets import label_ids
 
 
 def baseline_opinion(texts: Sequence[str], files: Sequence[Path] | None, taxonomy: Taxonomy) -> Soft:
@@ -34,10 +35,6 @@ def baseline_opinion(texts: Sequence[str], files: Sequence[Path] | None, taxonom
         "primary_cause": share(probabilities["causes"]),
         "primary_motive": share(probabilities["motives"]),
     }
-
-
-def _labels(taxonomy: Taxonomy) -> tuple[object, ...]:
-    return taxonomy.cause_ids, taxonomy.motive_ids, taxonomy.levels, taxonomy.style_ids
 
 
 def write_opinions(
@@ -63,7 +60,7 @@ def write_opinions(
     artefacts = [ModelFolder(folder).validate(warm_start=True) for folder in teachers]
     taxonomy = artefacts[0].taxonomy
     for artefact in artefacts:
-        if _labels(artefact.taxonomy) != _labels(taxonomy):
+        if label_ids(artefact.taxonomy) != label_ids(taxonomy):
             raise InvalidInput(
                 f"{artefact.folder.path}: was trained on other labels than {teachers[0]}; "
                 "distil from teachers of one taxonomy"

@@ -4,43 +4,31 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from datasets import Dataset, concatenate_datasets
 from pydantic import ValidationError
 from transformers import PreTrainedTokenizerFast
 
-from data.corpus import load_corpus
-from data.readers import load_labelled
-from data.schema import LabelledText
-from data.split import assign_splits, stratification_labels
 from model.artifact import DEFAULT_FOLDER, Artefact, ModelFolder
+from model.atomic import atomic_writer
 from model.decoding import Decoding
 from model.errors import InvalidInput
 from model.network import ComplaintModel, build
-from model.taxonomy import DEFAULT_PATH, Taxonomy, load_taxonomy
+from model.taxonomy import Taxonomy, load_taxonomy
 from model.tokeniser import Tokeniser
-from training.calibrate import check_rows
 from training.config import TrainingConfig
 from training.encoder import check_length, first_line, load_tokenizer
 from training.export import GateReport, check_replaceable, export, figures
 from training.fit import fit
+from training.material import Material, gather, taxonomy_path, training_table
 from training.predict import predict
-from training.targets import labelled_table, read_soft_table
 
-CORPUS, SHIPPED = "corpus", "shipped"
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a training reads: rows to learn from and rows held out to choose and calibrate with."""
-
-    train: list[LabelledText]
-    held_out: list[LabelledText]
+SHIPPED = "shipped"
+# What lies in the output folder beside the model: settings, digests of the rows, and which rows were held out.
+SETTINGS, MATERIAL, HELD_OUT_ROWS = "config.json", "material.json", "held_out.jsonl"
 
 
 def resolve_base(base: str) -> str:
@@ -64,69 +52,60 @@ def start_from(config: TrainingConfig, taxonomy: Taxonomy) -> tuple[ComplaintMod
     return network, tokenizer
 
 
-def taxonomy_path(config: TrainingConfig) -> Path:
-    """The taxonomy file of a training."""
-    return Path(config.data.taxonomy) if config.data.taxonomy else DEFAULT_PATH
-
-
-def _corpus(taxonomy: Taxonomy) -> list[LabelledText]:
-    """Training rows of the shipped corpus; raises InvalidInput where ``taxonomy`` lacks one of their labels."""
-    try:
-        return [LabelledText.parse(row.as_row(), taxonomy) for row in load_corpus("train")]
-    except ValidationError as error:
-        raise InvalidInput(
-            f"the corpus is labelled with other labels than taxonomy {taxonomy.version} "
-            f"({error.errors(include_url=False)[0]['msg']}); name your own files in data.train"
-        ) from error
-
-
-def _rows(names: Sequence[str], taxonomy: Taxonomy) -> list[LabelledText]:
-    rows: list[LabelledText] = []
-    for name in names:
-        rows += _corpus(taxonomy) if name == CORPUS else load_labelled([Path(name)], taxonomy)
-    return rows
-
-
-def gather(config: TrainingConfig) -> Material:
-    """Rows of the configured files; a seeded, stratified share by near-duplicate group is held out if none is named.
-
-    Raises InvalidInput for unreadable files, wrong rows, and too few of them to train on or to calibrate with.
-    """
-    taxonomy = load_taxonomy(taxonomy_path(config))
-    rows = _rows(config.data.train, taxonomy)
-    if config.data.validation:
-        material = Material(rows, _rows(config.data.validation, taxonomy))
-    else:
-        share = config.data.validation_share
-        splits = assign_splits(
-            [row.text for row in rows],
-            [stratification_labels(row) for row in rows],
-            {"train": 1 - share, "held_out": share},
-            config.optimisation.seed,
-        )
-        kept: dict[str, list[LabelledText]] = {"train": [], "held_out": []}
-        for row, split in zip(rows, splits, strict=True):
-            kept[split].append(row)
-        material = Material(kept["train"], kept["held_out"])
-    if len(material.train) < 2:
-        raise InvalidInput(f"{len(material.train)} rows are too few to train on; name more in data.train")
-    check_rows(material.held_out)
-    return material
-
-
-def training_table(config: TrainingConfig, rows: Sequence[LabelledText], taxonomy: Taxonomy) -> Dataset:
-    """Labelled rows and soft rows in one table."""
-    tables = [labelled_table(rows, taxonomy, config.data.weights)]
-    tables += [read_soft_table(Path(path), taxonomy, config.data.soft_weight) for path in config.data.soft]
-    return concatenate_datasets(tables)
-
-
 def _commit() -> str:
     """Commit of the code that trains, "unknown" outside a checkout."""
-    found = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    try:
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except OSError:  # no git here
+        return "unknown"
     return found.stdout.strip() or "unknown"
+
+
+def settings_of(output: Path) -> TrainingConfig:
+    """The settings that the training in ``output`` was begun with. Raises InvalidInput where they are not told."""
+    path = output / SETTINGS
+    try:
+        return TrainingConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(
+            f"{path}: cannot be read: {error.strerror}; pass --config and --set as at the start"
+        ) from error
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise InvalidInput(f"{path}: {where}: {error.errors()[0]['msg']}; begin anew in another --output") from error
+
+
+def _begin(config: TrainingConfig, material: Material, output: Path, resume: bool) -> None:
+    """Write down what this training is, or compare it with what was begun. Raises InvalidInput where they differ."""
+    record = material.record()
+    if resume and (output / SETTINGS).exists():
+        begun, now = settings_of(output).model_dump(), config.model_dump()
+        for section, fields in now.items():
+            for field, value in fields.items():
+                if begun[section][field] != value:
+                    raise InvalidInput(
+                        f"--resume: the training in {output} was begun with {section}.{field} = "
+                        f"{begun[section][field]!r}, not {value!r}; leave out --config and --set to go on as it began, "
+                        "or begin anew in another --output"
+                    )
+        before = json.loads((output / MATERIAL).read_text(encoding="utf-8"))
+        for name, told in record.items():
+            if before[name] != told:
+                raise InvalidInput(
+                    f"--resume: the {name.replace('_', '-')} rows are no longer those that the training in {output} "
+                    f"began with ({before[name]['rows']} then, {told['rows']} now); restore the files, or begin anew "
+                    "in another --output"
+                )
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    for name, content in (
+        (SETTINGS, config.model_dump_json(indent=1)),
+        (MATERIAL, json.dumps(record, indent=1)),
+        (HELD_OUT_ROWS, material.held_out_lines()),
+    ):
+        with atomic_writer(output / name) as handle:
+            handle.write(content)
 
 
 def train(
@@ -142,7 +121,10 @@ def train(
     check_replaceable(output / "model")
     network, tokenizer = start_from(config, taxonomy)
     material = gather(config)
-    table = training_table(config, material.train, taxonomy)
+    if PartialState().is_main_process:
+        print(*material.notes, sep="\n", file=sys.stderr)
+        _begin(config, material, output, resume)
+    table = training_table(config, material, taxonomy)
     start = Decoding.uncalibrated(taxonomy, config.model.max_tokens)
 
     def validate(network: ComplaintModel, tokeniser: Tokeniser) -> dict[str, float]:
@@ -153,7 +135,6 @@ def train(
     fit(config, network, tokenizer, table, validate, output, resume=resume)
     if not PartialState().is_main_process:
         return None
-    (output / "config.json").write_text(json.dumps(config.model_dump(), ensure_ascii=False, indent=1), encoding="utf-8")
     facts: dict[str, Any] = {
         "rows": len(material.train),
         "soft_rows": len(table) - len(material.train),

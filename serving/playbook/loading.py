@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,9 +33,8 @@ class Contents:
     strategies: dict[str, Strategy]
 
 
-@lru_cache(maxsize=1)
 def shipped() -> Contents:
-    """The playbook that kesu ships, for the labels that kesu ships."""
+    """The playbook that kesu ships, for the labels that kesu ships; read each time, so that a reload sees edits."""
     return read_contents(SHIPPED, load_taxonomy())
 
 
@@ -45,11 +43,13 @@ def read_contents(path: Path, taxonomy: Taxonomy) -> Contents:
     problems: list[Problem] = []
     fields = Fields(problems)
     sources = read_sources(path, problems)
-    base = _base(fields, sources)
+    # Read once for both of its uses: it is by far the slowest part of a load.
+    kesu = None if path == SHIPPED else shipped()
+    base = _base(fields, sources, kesu)
     version = _version(fields, sources)
     settings = read_settings(fields, sources.parts, taxonomy, base.settings if base else None)
-    if path != SHIPPED:
-        settings = _with_human(settings, shipped().settings.human)
+    if kesu is not None:
+        settings = _with_human(settings, kesu.settings.human)
     rules = {} if base is None else dict(base.rules)
     read_rules = [(read_rule(fields, item, settings.industries), item) for item in sources.rules]
     rules.update(_by_id(fields, read_rules))
@@ -70,10 +70,10 @@ def read_contents(path: Path, taxonomy: Taxonomy) -> Contents:
     return Contents(version, sources.fingerprint, settings, rules, strategies)
 
 
-def _base(fields: Fields, sources: Sources) -> Contents | None:
+def _base(fields: Fields, sources: Sources, kesu: Contents | None) -> Contents | None:
     item = sources.parts.get("extends")
-    if item is not None:
-        return shipped() if fields.one_of(item, (BASE,), "playbook to extend") else None
+    if item is not None and kesu is not None:
+        return kesu if fields.one_of(item, (BASE,), "playbook to extend") else None
     if "without" in sources.parts:
         fields.wrong(sources.parts["without"], f"only a playbook with `extends: {BASE}` can leave strategies out")
     for section in SECTIONS:

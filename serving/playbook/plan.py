@@ -110,7 +110,8 @@ class PlannedStrategy:
 class Plan:
     """What to do, most urgent first; empty for a text that is no complaint.
 
-    ``human_decision``: a person must decide before anything is refused, paid or closed.
+    ``human_decision``: a person must decide before anything is refused, paid or closed; also when the
+    strategy that asks for it is not among the few that are listed.
     ``first_reply`` is None for a text that is no complaint. ``notice`` says what the plan is not.
     """
 

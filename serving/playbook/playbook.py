@@ -13,7 +13,7 @@ from serving.playbook.loading import SHIPPED, Contents, read_contents, shipped
 from serving.playbook.plan import Basis, Due, Owner, Plan, PlannedStrategy
 from serving.playbook.problems import closest
 from serving.playbook.rules import Rule
-from serving.playbook.selection import Choice, choices, select, uncovered
+from serving.playbook.selection import Choice, choices, uncovered, unreplaced
 from serving.playbook.strategies import Strategy
 
 
@@ -69,19 +69,26 @@ class Playbook:
         facts = facts_of(classification, context, self.taxonomy, settings)
         self._warn_unknown(context, clocks)
         level = str(classification.severity.level)
+        delicate = meets_any(settings.human.cases, facts)
+        # What a person must decide does not depend on which strategies the agent has room to read.
+        decided = delicate or meets_any(settings.human.strategies, facts)
         # A rule may raise a text to a complaint that the model took for none.
-        if classification.severity.level == 0 or level not in settings.first_reply:
-            if classification.severity.level:
+        complaint = classification.severity.level > 0
+        if not complaint or level not in settings.first_reply:
+            if complaint:
                 clocks.warn("no_strategy", f"处置手册没有严重度 {level} 的首次响应时限")
-            return Plan((), clocks.warnings, False, None, clocks.received, settings.notice, self.version)
+            decided = complaint and decided
+            return Plan((), clocks.warnings, decided, None, clocks.received, settings.notice, self.version)
         if classification.decision == "review":
             clocks.warn("labels_need_review", "标签置信度不足，请先由人工核对标签，再按方案处理")
         first_reply = clocks.due(settings.first_reply[level])
         found = [c for c in choices(self.strategies, facts, self.taxonomy) if self._applies(c.strategy, clocks)]
         for reason in uncovered(facts, found, self.taxonomy):
             clocks.warn("no_strategy", f"处置手册没有对应策略，请人工确定处理办法（{reason.text}）")
-        delicate = meets_any(settings.human.cases, facts)
-        planned = [(self._planned(c, facts, clocks, first_reply, delicate), c) for c in select(found, self._most)]
+        fitting = unreplaced(found)
+        decided = decided or any(choice.strategy.human_decision for choice in fitting)
+        read = fitting[: settings.max_strategies]
+        planned = [(self._planned(c, facts, clocks, first_reply, delicate), c) for c in read]
         planned.sort(key=lambda pair: (clocks.order(pair[0].due), pair[1].tier, pair[1].order))
         chosen = tuple(strategy for strategy, _ in planned)
         late = [strategy.title.zh for strategy in chosen if strategy.due.at and strategy.due.at < clocks.now]
@@ -90,16 +97,12 @@ class Playbook:
         return Plan(
             strategies=chosen,
             warnings=clocks.warnings,
-            human_decision=delicate or any(strategy.human_decision for strategy in chosen),
+            human_decision=decided,
             first_reply=first_reply,
             received_at=clocks.received,
             notice=settings.notice,
             playbook_version=self.version,
         )
-
-    @property
-    def _most(self) -> int:
-        return self.contents.settings.max_strategies
 
     def _warn_unknown(self, context: CaseContext, clocks: Clocks) -> None:
         settings = self.contents.settings

@@ -47,13 +47,13 @@ def choices(strategies: Iterable[Strategy], facts: Facts, taxonomy: Taxonomy) ->
     return sorted(found, key=lambda c: (not c.strategy.pinned, c.tier, -len(c.strategy.when.given), c.order))
 
 
-def select(found: list[Choice], most: int) -> list[Choice]:
-    """At most ``most`` of them; one that a chosen strategy replaces is left out, wherever it stands."""
+def unreplaced(found: list[Choice]) -> list[Choice]:
+    """Those that no other of them replaces, wherever it stands; a plan holds the first few."""
     gone: set[str] = set()
     for choice in found:
         if choice.strategy.id not in gone:
             gone.update(choice.strategy.replaces)
-    return [choice for choice in found if choice.strategy.id not in gone][:most]
+    return [choice for choice in found if choice.strategy.id not in gone]
 
 
 def uncovered(facts: Facts, found: Collection[Choice], taxonomy: Taxonomy) -> list[Reason]:

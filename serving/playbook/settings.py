@@ -20,7 +20,8 @@ SECTIONS = (
 class HumanDecision:
     """Labels that call for a person, by key of ``when``.
 
-    ``cases``: the whole case, every strategy of its plan. ``strategies``: any strategy written for the label.
+    ``cases``: the whole case, every strategy of its plan. ``strategies``: any strategy written for the label,
+    and the plan of a case with it, even one that has no room for such a strategy.
     ``words``: words of a strategy that speak of a refusal or of money; only `check` looks at them.
     """
 

@@ -44,8 +44,9 @@ def text_of(event: dict[str, Any]) -> str:
     article = event.get("article") or {}
     body = str(article.get("body") or "")
     if "html" in str(article.get("content_type")):
-        body = unescape(re.sub(r"<br\s*/?>|</p>|</div>", "\n", body))
-        body = re.sub(r"<[^>]+>", "", body)
+        body = re.sub(r"<br\s*/?>|</p>|</div>", "\n", body)
+        # Only then, or what the customer wrote between < and > would go with the tags.
+        body = unescape(re.sub(r"<[^>]+>", "", body))
     return f"{event['ticket'].get('title') or ''}\n{body}".strip()[:MAX_CHARACTERS]
 
 
@@ -64,6 +65,8 @@ def fields(answer: dict[str, Any]) -> dict[str, Any]:
     """What is written to the ticket."""
     level = answer["severity"]["level"]
     note = [f"严重度 {level} {answer['severity']['name']}，{answer['decision']}（{answer['confidence']:.2f}）"]
+    if answer["human_decision"]:  # also where none of the strategies below asks for it
+        note.append("赔付、拒绝或结案须人工决定")
     for strategy in answer["strategies"]:
         decides = "，须人工决定" if strategy["human_decision"] else ""
         # Without a date where the working-day calendar lacks the year.
@@ -86,9 +89,10 @@ def write_back(ticket: object, changes: dict[str, Any]) -> None:
 
 
 def refused(error: urllib.error.HTTPError) -> dict[str, Any]:
-    """A note in place of labels: kesu will never accept this text."""
-    reason = json.load(error)["error"]["message"]
-    return {"article": {"subject": "kesu", "body": f"kesu 未能读取：{reason}", "type": "note", "internal": True}}
+    """A note in place of labels, and a mark, so that it is not asked again: kesu will never accept this text."""
+    note = f"kesu 未能读取：{json.load(error)['error']['message']}"
+    article = {"subject": "kesu", "body": note, "type": "note", "internal": True}
+    return {"kesu_decision": "refused", "article": article}
 
 
 class Webhook(BaseHTTPRequestHandler):

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from model.classification import Classification
 from serving.playbook import CaseContext, Playbook, Problem
 from serving.playbook.fields import Fields
-from serving.playbook.loading import SHIPPED, read_contents
+from serving.playbook.loading import SHIPPED
 from serving.playbook.nodes import parse
 from serving.playbook.rules import read_rule
 from tests.playbook.cases import TAXONOMY, case
 
 BOOK = Playbook.load()
-# Read a second time: the shipped contents are kept in memory.
-AGAIN = Playbook(read_contents(SHIPPED, TAXONOMY), TAXONOMY, SHIPPED)
+AGAIN = Playbook.load()
 ZONES = st.sampled_from([None, UTC, timezone(timedelta(hours=8)), timezone(timedelta(hours=-11))])
 MOMENTS = st.datetimes(timezones=ZONES)
 
@@ -74,7 +73,10 @@ def test_random_plans_keep_the_promises(classification: Classification, context:
     if sensitive or any(m.label == "revenge" for m in classification.motives):
         assert plan.human_decision
         assert all(s.human_decision for s in plan.strategies)
-    assert any(s.human_decision for s in plan.strategies) == plan.human_decision
+    if any(m.label == "compensation" for m in classification.motives):
+        assert plan.human_decision
+    if any(s.human_decision for s in plan.strategies):
+        assert plan.human_decision
 
 
 @settings(max_examples=150)

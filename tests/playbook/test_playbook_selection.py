@@ -98,6 +98,29 @@ def test_selection_compensation_is_decided_by_a_person_the_rest_is_not() -> None
     assert not BOOK.plan(case(["service.delivery"], ["resolution"], 1), NOW).human_decision
 
 
+def test_selection_compensation_is_decided_by_a_person_when_its_strategy_finds_no_room(tmp_path: Path) -> None:
+    causes = ["service.delivery", "service.attitude"]
+    crowded = case(causes, ["resolution", "compensation"], 3, "powerful")
+    plan = BOOK.plan(crowded, NOW)
+    assert "motive.compensation" not in ids(plan)
+    assert not any(s.human_decision for s in plan.strategies)
+    assert plan.human_decision
+    assert not BOOK.plan(case(causes, ["resolution"], 3, "powerful"), NOW).human_decision
+    # Nor does it take a strategy: the label is enough.
+    without = Playbook.load(write(tmp_path / "own", a=HEAD + "without: [motive.compensation]\n"))
+    assert without.plan(crowded, NOW).human_decision
+
+
+def test_selection_replaced_strategy_asks_for_no_decision(tmp_path: Path) -> None:
+    asks = strategy("own.asks", "{motive: vent}", human_decision="true")
+    instead = strategy("own.instead", "{motive: vent}", replaces="[own.asks]")
+    chosen = case(["service.delivery"], ["vent"], 1)
+    book = Playbook.load(write(tmp_path / "own", a=HEAD + "strategies:\n" + asks + instead))
+    assert not book.plan(chosen, NOW).human_decision
+    book = Playbook.load(write(tmp_path / "other", a=HEAD + "strategies:\n" + asks))
+    assert book.plan(chosen, NOW).human_decision
+
+
 def test_selection_unknown_channel_and_industry_are_told_with_the_closest() -> None:
     plan = BOOK.plan(case(["quality.defect"], ["vent"]), received(2025, 3, 4, channel="hotlin", industry="banks"))
     told = {w.code: w.message for w in plan.warnings}

@@ -209,6 +209,56 @@ def test_hanging_worker_that_comes_back_goes_home() -> None:
     run(scenario, call_timeout=0.2)
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_after_a_slow_spell_of_all_workers_and_replacements_texts_are_answered_again(workers: int) -> None:
+    async def scenario(batcher: Batcher) -> None:
+        for _ in range(2):  # a second spell finds the service as the first did
+            gates = [Gate() for _ in range(2 * workers)]
+            slow = [asyncio.create_task(batcher.run(SINGLE, [(gate, 1)], LONG)) for gate in gates]
+            await until(lambda: batcher.stalled)
+            assert all(gate.begun.is_set() for gate in gates)
+            with pytest.raises(Stalled):
+                await batcher.run(SINGLE, [(lambda: 1, 1)], LONG)
+            for gate in gates:
+                gate.open.set()
+            assert [results for results, _ in await asyncio.gather(*slow)] == [["done"]] * len(gates)
+            await until(lambda: len(batcher._running) == workers and not batcher._lost)
+            assert not batcher.stalled
+            assert (await batcher.run(SINGLE, [(lambda: 1, 1)] * 9, LONG))[0] == [1] * 9
+
+    run(scenario, workers=workers, call_timeout=0.05)
+
+
+def test_beside_a_worker_that_hangs_for_good_a_slow_one_goes_on_each_time() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        forever = Gate()
+        await batcher.run(SINGLE, [(forever, 1)], 0.1)
+        for _ in range(3):
+            gate = Gate()
+            slow = asyncio.create_task(batcher.run(SINGLE, [(gate, 1)], LONG))
+            await until(lambda: batcher.stalled)
+            gate.open.set()
+            assert (await slow)[0] == ["done"]
+            await until(lambda: not batcher.stalled)
+            assert (await batcher.run(SINGLE, [(lambda: 1, 1)], LONG))[0] == [1]
+        forever.open.set()
+        await until(lambda: len(batcher._running) == 1 and not batcher._lost)
+
+    run(scenario, call_timeout=0.05)
+
+
+def test_stalled_only_between_start_and_close() -> None:
+    async def main() -> None:
+        batcher = Batcher(1, {SINGLE: 1}, LONG)
+        assert not batcher.stalled
+        batcher.start()
+        batcher.close()
+        await until(lambda: not batcher._running)
+        assert not batcher.stalled
+
+    asyncio.run(main())
+
+
 def test_close_answers_those_who_wait() -> None:
     async def scenario(batcher: Batcher) -> None:
         gate = Gate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import MutableMapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serving.bundle import Bundle
+from serving.security import hash_key
 from tests.service.conftest import Kept, Start
 from tests.service.engines import PATIENCE, Gated, Poisoned
 from tests.toys import LOST_PARCEL
@@ -77,6 +79,51 @@ def test_sleeping_engine_is_a_504_then_503_and_the_probes_say_so(start: Start, g
     for path in ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/v2/models/kesu/ready"):
         assert client.get(path).status_code == 503
     engine.gate.set()
+    end = time.monotonic() + PATIENCE
+    while client.get("/healthz").status_code != 200 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert client.get("/readyz").status_code == 200
+    assert client.post("/v1/classify", json=ONE).status_code != 503
+
+
+def test_worker_is_not_lost_while_a_batch_may_wait_for_it(start: Start, good: Any) -> None:
+    engine = Gated(good)
+    client = start(engine=engine, threads=1, text_seconds=0.01, batch_seconds=2 * PATIENCE)
+    app: Any = client.app
+    with ThreadPoolExecutor(1) as pool:
+        batch = pool.submit(client.post, "/v1/classify/batch", json={"items": [ONE]})
+        assert engine.begun.acquire(timeout=PATIENCE)
+        time.sleep(0.05)
+        health, lost = client.get("/healthz").status_code, set(app.state.service.batcher._lost)
+        engine.gate.set()
+        assert "error" not in batch.result(PATIENCE).json()["results"][0]
+    assert (health, lost) == (200, set())
+
+
+def test_what_is_refused_as_overload_is_not_charged_to_the_key(start: Start, good: Any) -> None:
+    engine = Gated(good)
+    keys = {"one": hash_key("one"), "two": hash_key("two")}
+    client = start(
+        engine=engine, threads=1, waiting_batch_tokens=1, api_keys=keys, texts_per_second=1e-6, burst_texts=2
+    )
+    app: Any = client.app
+
+    def batch(key: str) -> Any:
+        return client.post("/v1/classify/batch", json={"items": [ONE] * 3}, headers={"X-API-Key": key})
+
+    with ThreadPoolExecutor(2) as pool:
+        busy = pool.submit(client.post, "/v1/classify", json=ONE, headers={"X-API-Key": "two"})
+        assert engine.begun.acquire(timeout=PATIENCE)
+        waiting = pool.submit(batch, "two")
+        end = time.monotonic() + PATIENCE
+        while app.state.service.batcher.waiting("batch")[0] != 3 and time.monotonic() < end:
+            time.sleep(0.005)
+        refused = [batch("one").json()["error"]["code"] for _ in range(2)]
+        engine.gate.set()
+        assert [future.result(PATIENCE).status_code for future in (busy, waiting)] == [200, 200]
+    assert refused == ["overloaded"] * 2
+    assert batch("one").status_code == 200
+    assert batch("one").json()["error"]["code"] == "rate_limited"
 
 
 def test_caller_who_hangs_up_is_not_computed(start: Start, good: Any) -> None:

@@ -145,9 +145,62 @@ def test_zammad_webhook_loses_nothing_and_trusts_nobody(kesu: str, tickets: Tick
         assert deliver(address, {"ticket": {"id": 2}, "article": {"body": "😡"}}) == 200
     assert [path for _, path, _, _ in tickets.writes] == ["/api/v1/tickets/1", "/api/v1/tickets/2"]
     assert "未能读取" in tickets.writes[1][2]["article"]["body"]
+    # A scheduler sends what has no kesu_decision: this one must not get a note at every run.
+    assert tickets.tickets["2"]["kesu_decision"] == "refused"
     with webhook("http://127.0.0.1:9", tickets) as address:
         assert deliver(address, created(3, LOST_PARCEL)) == 503
     assert len(tickets.writes) == 2
+
+
+class Echo(ThreadingHTTPServer):
+    """In place of kesu: keeps the texts, and gives an answer that asks for a person beyond its strategies."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), EchoHandler)
+        self.texts: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class EchoHandler(Handler):
+    server: Echo  # type: ignore[assignment]
+
+    def do_POST(self) -> None:
+        self.server.texts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+        answer = {"causes": [], "motives": [], "severity": {"level": 1, "name": "轻微"}, "strategies": []}
+        self.reply(200, answer | {"decision": "auto", "confidence": 0.9, "human_decision": True})
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    with Echo() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (
+            "<p>净重&lt;500克，全家上吐下泻去了医院，要求退款赔偿，说好是&gt;800克的</p>",
+            "净重<500克，全家上吐下泻去了医院，要求退款赔偿，说好是>800克的",
+        ),
+        ("<div>第一行<br />第&amp;二行&nbsp;<b>粗</b></div>", "第一行\n第&二行\xa0粗"),
+        ("写的是&amp;lt;b&amp;gt;", "写的是&lt;b&gt;"),
+    ],
+)
+def test_zammad_markup_goes_and_what_the_customer_wrote_stays(
+    echo: Echo, tickets: Tickets, body: str, text: str
+) -> None:
+    with webhook(echo.url, tickets) as address:
+        assert deliver(address, created(4, body)) == 200
+    assert echo.texts == [f"快递问题\n{text}"]
+
+
+def test_zammad_note_says_that_a_person_decides(echo: Echo, tickets: Tickets) -> None:
+    with webhook(echo.url, tickets) as address:
+        assert deliver(address, created(5, LOST_PARCEL)) == 200
+    assert "须人工决定" in tickets.tickets["5"]["article"]["body"]
 
 
 def poll(kesu: str, tickets: Tickets) -> subprocess.CompletedProcess[str]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from model.classification import ModelInfo
 from model.classifier import Classifier
 from model.errors import InvalidArtefact
 from serving.bundle import Bundle
+from serving.playbook import loading, playbook
 from tests.service.conftest import Start, with_engine
 from tests.service.engines import Poisoned
 from tests.toys import LOST_PARCEL
@@ -74,3 +79,32 @@ def test_reload_of_what_fails_its_self_check_changes_nothing(start: Start, bundl
     assert "finite" in told[2]
     assert client.post("/v1/classify", json=ONE).status_code == 200
     assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("extending", [False, True], ids=["shipped", "extends kesu"])
+def test_reload_reads_the_shipped_playbook_as_it_is_now(
+    start: Start, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extending: bool
+) -> None:
+    copy = shutil.copytree(loading.SHIPPED, tmp_path / "shipped")
+    for module in (loading, playbook):
+        monkeypatch.setattr(module, "SHIPPED", copy)
+    own = tmp_path / "own.yaml"
+    own.write_text('version: "t1"\nextends: kesu\n', encoding="utf-8")
+    client = start(load=lambda: Bundle.load(model_folder, own if extending else None))
+
+    settings = copy / "playbook.yaml"
+
+    def strategies() -> int:
+        return len(client.post("/v1/classify", json=ONE).json()["strategies"])
+
+    assert client.post("/v1/admin/reload").status_code == 200
+    assert strategies() > 1
+    text = settings.read_text(encoding="utf-8").replace("max_strategies: 5", "max_strategies: 1")
+    settings.write_text(text, encoding="utf-8")
+    assert client.post("/v1/admin/reload").status_code == 200
+    assert strategies() == 1
+    settings.write_text(text.replace("max_strategies: 1", "max_strategies: none"), encoding="utf-8")
+    reply = client.post("/v1/admin/reload")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (409, "reload_refused")
+    assert f"{settings}:" in reply.json()["error"]["message"]
+    assert strategies() == 1

@@ -63,6 +63,19 @@ def test_shares_a_batch_above_the_burst_is_let_in_and_paid_for() -> None:
     shares.charge("a", 1)
 
 
+def test_shares_refund_leaves_the_share_as_it_was() -> None:
+    shares = Shares(10, 5, lambda: 0.0)
+    for _ in range(3):
+        shares.charge("a", 25)
+        shares.refund("a", 25)
+    shares.charge("a", 5)
+    with pytest.raises(RateLimited):
+        shares.charge("a", 1)
+    unlimited = Shares(None, 5)
+    unlimited.charge("a", 25)
+    unlimited.refund("a", 25)
+
+
 def test_keys_are_long_and_only_their_hashes_are_told() -> None:
     assert new_key() != new_key()
     assert len(hash_key(new_key())) == 64

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from model.errors import InvalidInput
 from serving.security import hash_key
-from serving.settings import load_settings
+from serving.settings import Settings, load_settings
 
 HASH = hash_key("k")
 
@@ -40,6 +41,52 @@ def test_keys_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("KESU_ADMIN_KEYS", '["a"]')
     monkeypatch.setenv("KESU_HOST", "0.0.0.0")
     assert load_settings().admin_keys == {"a"}
+
+
+@pytest.mark.parametrize("names", [[], ["new"]])
+def test_keys_of_the_environment_replace_those_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    file = tmp_path / "kesu.toml"
+    file.write_text(f'[api_keys]\nold = "{HASH}"\n')
+    keys = dict.fromkeys(names, hash_key("n"))
+    monkeypatch.setenv("KESU_API_KEYS", json.dumps(keys))
+    settings = load_settings(file)
+    assert settings.api_keys == keys
+    # As the supervisor's child reads them, whatever stands in its environment.
+    monkeypatch.setenv("KESU_API_KEYS", f'{{"other": "{HASH}"}}')
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+    options = {"api_keys": {"option": HASH}}
+    assert load_settings(file, options).api_keys == options["api_keys"]
+
+
+def test_variables_that_kubernetes_sets_for_a_service_named_kesu_are_none_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address = "tcp://10.0.0.7:8000"
+    for name, value in {
+        "SERVICE_HOST": "10.0.0.7",
+        "SERVICE_PORT": "8000",
+        "SERVICE_PORT_HTTP": "8000",
+        "SERVICE_PORT_HTTP_ADMIN": "8001",
+        "PORT": address,
+        "PORT_8000_TCP": address,
+        "PORT_8000_TCP_PROTO": "tcp",
+        "PORT_8000_TCP_PORT": "8000",
+        "PORT_8000_TCP_ADDR": "10.0.0.7",
+    }.items():
+        monkeypatch.setenv(f"KESU_{name}", value)
+    assert load_settings().port == 8000
+    assert load_settings(options={"port": 9}).port == 9
+    monkeypatch.setenv("KESU_PORT", "7")
+    assert load_settings().port == 7
+
+
+@pytest.mark.parametrize("name", ["SERVICE", "SERVICE_HOSTS", "PORT_TCP", "PORT_8000", "PORT_8000_TCP_HOST"])
+def test_variables_that_only_look_as_if_from_kubernetes_are_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"KESU_{name}", "1")
+    with pytest.raises(InvalidInput, match=f"KESU_{name}: unknown setting"):
+        load_settings()
 
 
 @pytest.mark.parametrize(

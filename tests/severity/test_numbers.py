@@ -19,6 +19,9 @@ from serving.severity.numbers import NUMBER, value_of
         ("3万2千", 32000),
         ("2w", 20000),
         ("3k", 3000),
+        ("2W", 20000),
+        ("1.5W", 15000),
+        ("5K", 5000),
         ("两万三", 23000),
         ("三千二", 3200),
         ("一万三千五百", 13500),
@@ -41,6 +44,13 @@ def test_numbers_value_is_read(written: str, value: float) -> None:
     match = re.fullmatch(NUMBER, written)
     assert match
     assert value_of(written) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("written", ["100W充电器", "2W功率", "65w的快充", "4K电视", "20KW", "5kg", "3kW"])
+def test_numbers_watts_and_pixels_are_no_thousands(written: str) -> None:
+    match = re.match(NUMBER, written)
+    assert match
+    assert match[0].isdecimal()
 
 
 def test_numbers_anything_else_is_refused() -> None:
