@@ -184,7 +184,8 @@ def export(
         tokeniser = Tokeniser.load(folder.tokenizer, max_tokens)
         texts = [row.text for row in calibration]
         ids = [tokeniser.encode(normalise(text).text).ids for text in texts]
-        write_int8(fp32, folder.network, ids[:_SMOOTHING_ROWS])
+        # From all of the rows: files that were joined lie one behind the other.
+        write_int8(fp32, folder.network, ids[:: -(-len(ids) // _SMOOTHING_ROWS)])
         engine = OnnxEngine(folder.network, taxonomy)
         int8_logits = engine.logits(ids)
         fp32_logits = OnnxEngine(fp32, taxonomy).logits(ids)

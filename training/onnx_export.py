@@ -121,7 +121,7 @@ def _channel_maxima(
     return maxima
 
 
-def smooth(model: onnx.ModelProto, texts: Sequence[Sequence[int]], strength: float = 0.75) -> None:
+def smooth(model: onnx.ModelProto, texts: Sequence[Sequence[int]], strength: float = 0.8) -> None:
     """Move outlier channels from activations into the weights, in place (SmoothQuant, Xiao et al. 2023).
 
     One scale has to serve all channels of an activation; a few of them are tens of times larger
