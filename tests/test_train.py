@@ -221,7 +221,7 @@ def test_gather_learns_no_copy_of_what_is_held_out(taxonomy: Taxonomy, tmp_path:
     train, held_out = write(tmp_path / "t.jsonl", [*rows[:100], copied]), write(tmp_path / "h.jsonl", rows[100:])
     material = gather(load_config(overrides=[f"data.train={train}", f"data.validation={held_out}"]))
     assert [row.id for row in material.train] == [row.id for row in rows[:100]]
-    assert "1 rows are not learnt: nearly the same texts are held out" in material.notes
+    assert "1 rows are not learnt: they are (nearly) the same text as held-out rows" in material.notes
 
 
 def test_gather_holds_out_of_the_corpus_what_no_shipped_model_learnt(taxonomy: Taxonomy) -> None:

@@ -280,8 +280,15 @@ def fit_decoding(
 
 
 def _regressed(features: Floats, target: npt.NDArray[np.bool_]) -> tuple[Confidence, Floats] | None:
-    """Logistic regression of ``target`` and its cross-validated probabilities; None with too few of a kind."""
-    if min(target.sum(), (~target).sum()) < FOLDS:
+    """Logistic regression of ``target`` and its cross-validated probabilities; None where (almost) all are right.
+
+    Where (almost) none are, the confidence of all is that share (Laplace's rule), not what the model thinks of itself.
+    """
+    if len(target) > 0 and target.sum() < FOLDS:
+        share = (target.sum() + 1) / (len(target) + 2)
+        bias = float(np.log(share / (1 - share)))
+        return Confidence((0.0,) * features.shape[1], bias), np.full(len(target), share)
+    if (~target).sum() < FOLDS:
         return None
     regression = LogisticRegression(C=1.0)
     held_out = cross_val_predict(regression, features, target, cv=FOLDS, method="predict_proba")[:, 1]
@@ -294,8 +301,8 @@ def _with_confidence(
 ) -> Decoding:
     """Regress "the answer is right" on the scores, then choose the two decision thresholds.
 
-    Right is a complaint whose primary cause is, or a non-complaint that is none. Where (almost) all or none are
-    right, confidence stays the probability of the first cause, or of "no complaint". The band of ``suggest`` has to
+    Right is a complaint whose primary cause is, or a non-complaint that is none. Where (almost) all are right,
+    confidence stays the probability of the first cause, or of "no complaint". The band of ``suggest`` has to
     hold its own precision: the surer rows above it must not pay for worse ones.
     """
     decoded = decode(logits, decoding, taxonomy)
