@@ -4,7 +4,8 @@
 
 * a FastAPI route round transformers' ``pipeline`` (torch fp32), served by uvicorn, as tutorials write it;
 * infinity-emb's own server and ``/classify`` route, where ``--infinity`` names its command. It needs an environment
-  of its own: ``pip install "infinity-emb[server,torch]==0.0.77" "transformers<4.49" "click<8.2" torch==2.13.0``.
+  of its own: ``pip install "infinity-emb[server,torch]==0.0.77" "optimum==1.24.0" "transformers<4.49" "click<8.2"
+  torch==2.13.0``.
 
 Both peers get the shipped encoder with one linear head of the leaf causes (transformers'
 ``BertForSequenceClassification``, random head: labels do not matter here); kesu answers with all of its labels,
