@@ -70,6 +70,8 @@ def test_classify_stdin_stops_at_a_bad_line_or_leaves_it_out(kesu: Kesu, stdin: 
     assert "skipped: standard input, line 2" in err
     stdin(b"\n")
     assert "holds no text" in kesu.fails("-")
+    stdin('{"id": "T-7", "text": "热水器漏电"'.encode())  # cut off: no text of its own
+    assert "line 1: not valid JSON" in kesu.fails("-")
     stdin("快递".encode("gb18030"))
     assert "not UTF-8" in kesu.fails("-")
 

@@ -46,7 +46,25 @@ def test_classify_a_file_in_full(kesu: Kesu, tmp_path: Path) -> None:
     assert row["causes"][0]["evidence"]
 
 
+def test_a_row_tells_what_a_request_may_tell(kesu: Kesu, tmp_path: Path) -> None:
+    told = {"history": {"affected_customers": 12, "prior_complaints": 3}, "received_at": "2026-05-01T09:30:00+08:00"}
+    rows = [{"id": 1, "text": LOST_PARCEL}, {"id": 2, "text": LOST_PARCEL, "channel": "", "history": None, **told}]
+    source, target = write_rows(tmp_path / "in.jsonl", *rows), tmp_path / "out.jsonl"
+    assert kesu.classify("--input", source, "--output", target, "--json")[0] == 0
+    plain, whole = read_rows(target)
+    assert not plain["severity"]["raised_by"]
+    assert whole["severity"]["level"] > plain["severity"]["level"]
+    assert "received_at_missing" in {warning["code"] for warning in plain["warnings"]}
+    assert "received_at_missing" not in {warning["code"] for warning in whole["warnings"]}
+    assert whole["first_reply"]["at"].startswith("2026-05-0")
+    assert kesu.classify("--input", source, "--output", target)[0] == 0
+    assert [row["severity"] for row in read_rows(target)] == [row["severity"]["level"] for row in (plain, whole)]
+
+
 BAD_LINES = {
+    b'{"id": 2, "text": "xy", "history": {"prior": 3}}': "history.prior: Extra inputs are not permitted; mend",
+    b'{"id": 2, "text": "xy", "channel": 3}': "channel: Input should be a valid string",
+    b'{"id": 2, "text": "xy", "received_at": "soon"}': "received_at: ",
     b"{": "not valid JSON",
     b"[1]": "expected a JSON object",
     b"[" * 5000: "not valid JSON",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.text import MAX_PUNCTUATION_RUN, han_count, han_share, head_and_tail, normalise, simplify
+from model.text import MAX_JOINED, MAX_PUNCTUATION_RUN, han_count, han_share, head_and_tail, normalise, simplify
 
 # Any code point, lone surrogates too, with the troublesome ones often.
 TROUBLE = (
@@ -91,6 +91,17 @@ def test_source_span_finds_the_callers_own_words(source: str, word: str, expecte
     start = found.text.index(word)
     begin, stop = found.source_span(start, start + len(word))
     assert source[begin:stop] == expected
+
+
+@pytest.mark.parametrize("joined", ["\u0315\u0300", "\u0344", "\u200b", "\u0301\u200d"])
+def test_marks_piled_on_one_character_cost_and_leave_little(joined: str) -> None:
+    source = "坏" + joined * 40_000 + "了"
+    seen = normalise(source)  # took minutes when all of them were sorted
+    assert len(seen.text) <= 2 + MAX_JOINED
+    assert seen.text[0] == "坏"
+    assert seen.text[-1] == "了"
+    assert normalise(seen.text).text == seen.text
+    assert seen.source_span(len(seen.text) - 1, len(seen.text)) == (len(source) - 1, len(source))
 
 
 def test_punctuation_runs_are_cut_whatever_their_width() -> None:
