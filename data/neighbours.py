@@ -84,3 +84,10 @@ def near_duplicate_groups(texts: Sequence[str], similarity: float = SIMILARITY) 
                 groups.join(index, candidate)
         index_of_bands.insert(index, sketch)
     return [groups.root(index) for index in range(len(texts))]
+
+
+def apart_from(others: Sequence[str], texts: Sequence[str]) -> list[int]:
+    """Indices of the ``texts`` that are no near-duplicate of one of the ``others``."""
+    groups = near_duplicate_groups([*others, *texts])
+    taken = set(groups[: len(others)])
+    return [place for place, group in enumerate(groups[len(others) :]) if group not in taken]

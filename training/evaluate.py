@@ -150,15 +150,15 @@ def _run_baseline(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Answers of a baseline by id, and facts about its training rows, none of them nearly the text of a gold row."""
     from data.corpus import load_corpus
-    from data.neighbours import near_duplicate_groups
+    from data.neighbours import apart_from
     from data.readers import load_labelled
     from training.baseline import fit
 
     rows = load_labelled(files, taxonomy) if files else load_corpus("train")
     # By text, never by id: ids say nothing across files.
-    groups = near_duplicate_groups([*(row["text"] for row in gold.values()), *(row.text for row in rows)])
-    scored = set(groups[: len(gold)])
-    kept = [row.as_row() for row, group in zip(rows, groups[len(gold) :], strict=True) if group not in scored]
+    kept = [
+        rows[place].as_row() for place in apart_from([row["text"] for row in gold.values()], [row.text for row in rows])
+    ]
     if not kept:
         raise InvalidInput(
             f"all {len(rows)} training rows of the baseline say nearly the same as a gold row; "

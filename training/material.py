@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from data.corpus import load_corpus
 from data.detached import key_of
-from data.neighbours import near_duplicate_groups
+from data.neighbours import apart_from
 from data.readers import load_labelled
 from data.schema import LabelledText
 from data.split import assign_splits, stratification_labels
@@ -84,6 +84,10 @@ class _Sorted:
     left_out: Counter[str]
 
 
+def _split_of(row: LabelledText) -> str:
+    return (row.split or "").strip().lower()
+
+
 def _sorted(names: Sequence[str], taxonomy: Taxonomy) -> _Sorted:
     found = _Sorted([], [], [], Counter())
     for name in names:
@@ -93,13 +97,10 @@ def _sorted(names: Sequence[str], taxonomy: Taxonomy) -> _Sorted:
             found.held_out += _corpus(taxonomy, "heldout")
             continue
         rows = load_labelled([Path(name)], taxonomy)
-        splits = [(row.split or "").strip().lower() for row in rows]
-        held_out = [row for row, split in zip(rows, splits, strict=True) if split in HELD_OUT]
-        (found.learnt if held_out else found.open).extend(
-            row for row, split in zip(rows, splits, strict=True) if split in LEARNT
-        )
+        held_out = [row for row in rows if _split_of(row) in HELD_OUT]
+        (found.learnt if held_out else found.open).extend(row for row in rows if _split_of(row) in LEARNT)
         found.held_out += held_out
-        found.left_out.update(split for split in splits if split not in LEARNT | HELD_OUT)
+        found.left_out.update(split for split in map(_split_of, rows) if split not in LEARNT | HELD_OUT)
     return found
 
 
@@ -110,15 +111,8 @@ def _held_out_only(names: Sequence[str], taxonomy: Taxonomy) -> list[LabelledTex
         if name == CORPUS:
             rows += _corpus(taxonomy, "heldout")
             continue
-        read = load_labelled([Path(name)], taxonomy)
-        rows += [row for row in read if (row.split or "").strip().lower() in HELD_OUT | {""}]
+        rows += [row for row in load_labelled([Path(name)], taxonomy) if _split_of(row) in HELD_OUT | {""}]
     return rows
-
-
-def apart(texts: Sequence[str], held_out: Sequence[LabelledText]) -> list[int]:
-    """Indices of the ``texts`` that are no near-duplicate of a held-out one."""
-    groups = near_duplicate_groups([*(row.text for row in held_out), *texts])
-    return [place for place, group in enumerate(groups[len(held_out) :]) if group >= len(held_out)]
 
 
 def gather(config: TrainingConfig) -> Material:
@@ -146,7 +140,7 @@ def gather(config: TrainingConfig) -> Material:
             (train if split == "train" else held_out).append(row)
     check_rows(held_out)
     notes = [f"{number} rows with split {split!r} are left out" for split, number in sorted(found.left_out.items())]
-    learnt = [train[place] for place in apart([row.text for row in train], held_out)]
+    learnt = [train[place] for place in apart_from([row.text for row in held_out], [row.text for row in train])]
     if len(learnt) < len(train):
         notes.append(
             f"{len(train) - len(learnt)} rows are not learnt: they are (nearly) the same text as held-out rows"
@@ -166,5 +160,5 @@ def training_table(config: TrainingConfig, material: Material, taxonomy: Taxonom
     tables = [labelled_table(material.train, taxonomy, config.data.weights)]
     for path in config.data.soft:
         soft = read_soft_table(Path(path), taxonomy, config.data.soft_weight)
-        tables.append(soft.select(apart(soft["text"], material.held_out)))
+        tables.append(soft.select(apart_from([row.text for row in material.held_out], soft["text"])))
     return concatenate_datasets(tables)

@@ -71,12 +71,18 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+@contextlib.contextmanager
+def running(server: ThreadingHTTPServer) -> Iterator[None]:
+    with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
 @pytest.fixture
 def tickets() -> Iterator[Tickets]:
-    with Tickets() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with running(server := Tickets()):
         yield server
-        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -172,10 +178,8 @@ class EchoHandler(Handler):
 
 @pytest.fixture
 def echo() -> Iterator[Echo]:
-    with Echo() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with running(server := Echo()):
         yield server
-        server.shutdown()
 
 
 @pytest.mark.parametrize(
