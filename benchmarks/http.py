@@ -29,6 +29,8 @@ from model.cpus import available_cpus
 from serving.examples import SHORT, TICKET
 
 BATCHES = (1, 2, 4, 8, 16, 32)
+# Times that many clients send every text: long enough for connecting and the last answers not to count.
+REPEATS = 5
 CODE = "import typer; from serving.serve import serve; typer.run(serve)"
 
 
@@ -157,11 +159,12 @@ def compare(place: tuple[str, int], texts: list[str], arguments: argparse.Namesp
     http: list[float] = []
     rates: dict[int, list[float]] = {size: [] for size in BATCHES}
     served: list[float] = []
+    crowd = texts * REPEATS
     for round_ in range(-1, arguments.rounds):
         bare = [seconds_of(lambda row=row: engine.logits([row])) for row in ids]  # type: ignore[misc]
         over = asyncio.run(one_client(place, texts))
         found = {size: len(ids) / seconds_of(lambda size=size: in_batches(classifier, ids, size)) for size in BATCHES}  # type: ignore[misc]
-        whole = len(texts) / seconds_of(lambda: asyncio.run(many_clients(place, texts, arguments.clients)))
+        whole = len(crowd) / seconds_of(lambda: asyncio.run(many_clients(place, crowd, arguments.clients)))
         if round_ < 0:  # warm-up
             continue
         alone += bare
@@ -218,11 +221,12 @@ def main() -> None:
             if not arguments.load:
                 compare(place, texts, arguments)
                 return
+            crowd = texts * REPEATS
             spent = [
-                seconds_of(lambda: asyncio.run(many_clients(place, texts, arguments.clients)))
+                seconds_of(lambda: asyncio.run(many_clients(place, crowd, arguments.clients)))
                 for _ in range(arguments.rounds)
             ]
-            saturation = len(texts) / statistics.median(spent)
+            saturation = len(crowd) / statistics.median(spent)
             print(f"saturation: {saturation:.1f} texts/s")
             for share in arguments.load:
                 asyncio.run(open_loop(place, texts, share * saturation, arguments.seconds))

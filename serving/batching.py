@@ -1,8 +1,10 @@
 """Requests wait here for a worker: bounded, fair, and nobody is left without an answer.
 
-The engine reads one text a call (its answer must not depend on neighbours), so nothing is
-gained by waiting for company: a text goes to the first free worker at once. Two lanes take
-turns, so that a batch of hundreds never holds up a single ticket for long.
+A text goes to the first free worker at once: the network reads one text a call (its answer must
+not depend on neighbours), so waiting for company gains nothing. Texts that wait anyway are taken
+a few at a time, because what surrounds the network costs half as much for four in a row as for
+one between two others. Two lanes take turns, so that a batch of hundreds never holds up a single
+ticket for long.
 """
 
 from __future__ import annotations
@@ -19,17 +21,23 @@ from typing import Any
 from serving.errors import CallerGone, EngineFailed, EngineTimeout, Overloaded, QueueTimeout, Stalled
 
 SINGLE, BATCH = "single", "batch"
-# Weight of the newest measurement in the running mean of the speed.
-_NEWEST = 0.1
+# Weight of the newest measurement in the running mean of the speed, and how many times the mean it may be: a moment
+# at which the machine stood still must not shrink the queue.
+_NEWEST, _MOST_TIMES = 0.1, 2.0
+# The most texts and tokens that a worker takes at a time. More gain nothing (benchmarks/http.py), and delay the first.
+GROUP_TEXTS, GROUP_TOKENS = 4, 640
+
+# What answers texts: one result each, in order. It raises when it cannot answer one of them.
+Work = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class Job:
-    """One text's work: ``run`` is called in a worker thread, unless the job was dropped before."""
+    """One text: ``work`` is called with ``item`` in a worker thread, unless the job was dropped before."""
 
-    __slots__ = ("cost", "dropped", "future", "lane", "queued", "run", "started")
+    __slots__ = ("cost", "dropped", "future", "item", "lane", "queued", "started", "work")
 
-    def __init__(self, run: Callable[[], Any], cost: int, lane: _Lane, future: asyncio.Future[Any]):
-        self.run, self.cost, self.lane, self.future = run, cost, lane, future
+    def __init__(self, work: Work, item: Any, cost: int, lane: _Lane, future: asyncio.Future[Any]):
+        self.work, self.item, self.cost, self.lane, self.future = work, item, cost, lane, future
         self.queued = time.perf_counter()
         self.started = 0.0
         self.dropped = False
@@ -45,8 +53,8 @@ class Job:
 
 
 class _Lane:
-    def __init__(self, budget: int):
-        self.budget = budget
+    def __init__(self, patience: float):
+        self.patience = patience
         self.jobs: deque[Job] = deque()
         self.texts = self.tokens = 0
 
@@ -54,20 +62,21 @@ class _Lane:
 class Batcher:
     """A bounded queue in front of ``workers`` threads.
 
-    ``budgets`` tells for each lane how many tokens may wait; above it a request is refused
-    at once. A request larger than the whole budget is taken when its lane is empty.
+    ``patience`` tells for each lane how many seconds its last text may be expected to wait, by
+    the tokens before it and the speed measured so far; beyond it a request is refused at once. A
+    request that would take longer by itself is taken when its lane is empty.
     ``call_timeout`` (seconds) is how long one text may take before its worker counts as lost
     and is replaced, while there are fewer than twice ``workers`` threads. A lost worker whose
     text ends after all goes on if it is missing, else goes home. While every worker is lost
     the service counts as stalled.
     """
 
-    def __init__(self, workers: int, budgets: Mapping[str, int], call_timeout: float):
-        self._lanes = {name: _Lane(budget) for name, budget in budgets.items()}
+    def __init__(self, workers: int, patience: Mapping[str, float], call_timeout: float):
+        self._lanes = {name: _Lane(seconds) for name, seconds in patience.items()}
         self._turns = deque(self._lanes.values())
         self._workers, self._call_timeout = workers, call_timeout
         self._change = threading.Condition()
-        self._running: dict[threading.Thread, Job | None] = {}
+        self._running: dict[threading.Thread, list[Job]] = {}
         self._lost: set[threading.Thread] = set()
         self._started = self._closed = False
         self._seconds_per_token = 1e-4
@@ -104,18 +113,20 @@ class Batcher:
     async def run(
         self,
         lane: str,
-        calls: Sequence[tuple[Callable[[], Any], int]],
+        work: Work,
+        items: Sequence[tuple[Any, int]],
         timeout: float,
         gone: Callable[[], Awaitable[None]] | None = None,
     ) -> tuple[list[Any], list[float]]:
-        """Results of ``calls`` (function, tokens) in order, and the seconds each waited for its turn.
+        """What ``work`` gives for each of ``items`` (item, tokens) in order, and the seconds each waited for its turn.
 
-        An exception stands for a call that raised it.
+        ``work`` may get several items at once, also of other requests with the same ``work``; when it
+        raises, it gets each alone, and the exception stands for those that raise it then, too.
         ``gone`` returns when the caller has hung up; what is not begun by then is dropped.
         Raises Overloaded or Stalled before anything is queued, CallerGone. After ``timeout``
-        seconds QueueTimeout or EngineTimeout stand for the calls without a result.
+        seconds QueueTimeout or EngineTimeout stand for the items without a result.
         """
-        jobs = self._enqueue(self._lanes[lane], calls)
+        jobs = self._enqueue(self._lanes[lane], work, items)
         everything = asyncio.gather(*(job.future for job in jobs), return_exceptions=True)
         watcher: asyncio.Future[Any] | None = asyncio.ensure_future(gone()) if gone else None
         try:
@@ -139,32 +150,37 @@ class Batcher:
             for job in jobs:
                 self._drop(job)
 
-    def _enqueue(self, lane: _Lane, calls: Sequence[tuple[Callable[[], Any], int]]) -> list[Job]:
+    def _enqueue(self, lane: _Lane, work: Work, items: Sequence[tuple[Any, int]]) -> list[Job]:
         loop = asyncio.get_running_loop()
-        tokens = sum(cost for _, cost in calls)
+        tokens = sum(cost for _, cost in items)
         with self._change:
             if self._closed:
                 raise Stalled("the service is shutting down", retry_after=1)
             self._heal()
             if not self._sound:
                 raise Stalled("the model does not answer; the service must be restarted", retry_after=10)
-            if lane.tokens and lane.tokens + tokens > lane.budget:
-                seconds = lane.tokens * self._seconds_per_token / self._workers
+            if lane.tokens and self._wait(lane, lane.tokens + tokens) > lane.patience:
+                seconds = self._wait(lane, lane.tokens)
                 message = f"{lane.texts} texts wait already; send this one again later"
                 raise Overloaded(message, retry_after=max(1, math.ceil(seconds)))
-            jobs = [Job(run, cost, lane, loop.create_future()) for run, cost in calls]
+            jobs = [Job(work, item, cost, lane, loop.create_future()) for item, cost in items]
             lane.jobs.extend(jobs)
             lane.texts += len(jobs)
             lane.tokens += tokens
             self._change.notify(len(jobs))
         return jobs
 
+    def _wait(self, lane: _Lane, tokens: int) -> float:
+        """Seconds until ``tokens`` of ``lane`` are read; the other lanes have as many turns meanwhile."""
+        beside = sum(min(other.tokens, tokens) for other in self._lanes.values() if other is not lane)
+        return (tokens + beside) * self._seconds_per_token / self._workers
+
     def _drop(self, job: Job) -> None:
         """Take back a job that no worker has begun; its place is free at once."""
         with self._change:
             if not job.started and not job.dropped:
                 job.dropped = True
-                job.run = _nothing  # lets go of the text
+                job.item = None  # lets go of the text
                 self._leave(job)
 
     @staticmethod
@@ -172,45 +188,53 @@ class Batcher:
         job.lane.texts -= 1
         job.lane.tokens -= job.cost
 
-    def _take(self) -> Job | None:
-        """The next job, from the lanes in turn; waits for one. None: go home."""
+    def _take(self) -> list[Job]:
+        """The next jobs, from the lanes in turn; waits for one. Empty: go home."""
         me = threading.current_thread()
         with self._change:
-            self._running[me] = None
+            self._running[me] = []
             if self._sound < self._workers:  # lost, but nobody took its place or that one is lost too
                 self._lost.discard(me)
             while me not in self._lost and not self._closed:
                 for lane in tuple(self._turns):
-                    while lane.jobs:
-                        job = lane.jobs.popleft()
-                        if job.dropped:
-                            continue
+                    if group := self._group(lane):
                         self._turns.remove(lane)
                         self._turns.append(lane)
-                        self._leave(job)
-                        job.started = time.perf_counter()
-                        self._running[me] = job
-                        return job
+                        self._running[me] = group
+                        return group
                 self._change.wait()
             self._running.pop(me, None)
             self._lost.discard(me)
-            return None
+            return []
+
+    def _group(self, lane: _Lane) -> list[Job]:
+        """Jobs from the head of ``lane`` for one worker: its share of what waits there, but no more than a few."""
+        most = min(GROUP_TEXTS, max(1, lane.texts // self._workers))
+        group: list[Job] = []
+        tokens = 0
+        while lane.jobs and len(group) < most:
+            job = lane.jobs[0]
+            # Requests keep the model that they began with: a reload changes ``work``.
+            if not job.dropped and group and (job.work != group[0].work or tokens + job.cost > GROUP_TOKENS):
+                break
+            lane.jobs.popleft()
+            if job.dropped:
+                continue
+            self._leave(job)
+            job.started = time.perf_counter()
+            tokens += job.cost
+            group.append(job)
+        return group
 
     def _work(self) -> None:
-        while (job := self._take()) is not None:
-            result, failure = None, None
-            try:
-                result = job.run()
-            except Exception as error:
-                failure = error
-            except BaseException as error:  # a worker never dies of what the engine does
-                failure = EngineFailed(f"the engine raised {type(error).__name__}")
-            spent = (time.perf_counter() - job.started) / max(1, job.cost)
+        while group := self._take():
+            began = group[0].started
+            results = _results(group)
+            spent = (time.perf_counter() - began) / max(1, sum(job.cost for job in group))
+            spent = min(spent, _MOST_TIMES * self._seconds_per_token)
             self._seconds_per_token += _NEWEST * (spent - self._seconds_per_token)
-            if isinstance(failure, StopIteration):  # which no future can hold
-                failure = EngineFailed("the engine raised StopIteration")
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-                job.future.get_loop().call_soon_threadsafe(job.settle, result, failure)
+                group[0].future.get_loop().call_soon_threadsafe(_settle, group, results)
 
     @property
     def _sound(self) -> int:
@@ -219,7 +243,7 @@ class Batcher:
     def _hire(self) -> None:
         # Daemons: one that hangs in the engine must not keep the process from ending.
         worker = threading.Thread(target=self._work, name="kesu-worker", daemon=True)
-        self._running[worker] = None
+        self._running[worker] = []
         worker.start()
 
     def _heal(self) -> None:
@@ -227,15 +251,30 @@ class Batcher:
         if self._closed or not self._started:
             return
         late = time.perf_counter() - self._call_timeout
-        for worker, job in tuple(self._running.items()):
-            if job and job.started < late:
+        for worker, group in tuple(self._running.items()):
+            if group and group[0].started < late:
                 self._lost.add(worker)
         while self._sound < self._workers and len(self._running) < 2 * self._workers:
             self._hire()
 
 
-def _nothing() -> None:
-    pass
+def _results(group: Sequence[Job]) -> list[tuple[Any, BaseException | None]]:
+    """Result or exception of each job; a group of which one fails is taken apart, so that the others do not."""
+    try:
+        return [(result, None) for result in group[0].work([job.item for job in group])]
+    except Exception as error:
+        if len(group) > 1:
+            return [found for job in group for found in _results([job])]
+        if isinstance(error, StopIteration):  # which no future can hold
+            error = EngineFailed("the engine raised StopIteration")
+        return [(None, error)]
+    except BaseException as error:  # a worker never dies of what the engine does
+        return [(None, EngineFailed(f"the engine raised {type(error).__name__}"))] * len(group)
+
+
+def _settle(group: Sequence[Job], results: Sequence[tuple[Any, BaseException | None]]) -> None:
+    for job, found in zip(group, results, strict=True):
+        job.settle(*found)
 
 
 def _late(job: Job, timeout: float) -> Exception:

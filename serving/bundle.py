@@ -93,15 +93,33 @@ class Bundle:
 
     def answer(self, case: Case, now: datetime | None = None) -> Answer:
         """Answer one text, as of ``now``. Raises InvalidInput for a refused text, EngineFailed for NaN."""
-        began = time.perf_counter()
-        reading = self.classifier.read(case.text)
-        read = time.perf_counter()
-        found = self.classify([reading], [case.facts], case.explain)[0]
-        inferred = time.perf_counter()
-        context = CaseContext(case.channel, case.industry, case.received_at, now or datetime.now(UTC))
-        plan = self.plan(found, context)
-        steps = {"tokenise": read - began, "infer": inferred - read, "plan": time.perf_counter() - inferred}
-        return Answer(found, plan, reading.tokens.used, steps)
+        return self.answers([case], now)[0]
+
+    def answers(self, cases: Sequence[Case], now: datetime | None = None) -> list[Answer]:
+        """Answer texts, in order and as if each were alone; what they did together counts an equal part for each.
+
+        Raises InvalidInput when one of them is refused, EngineFailed for NaN.
+        """
+        if len({case.explain for case in cases}) > 1:
+            return [self.answer(case, now) for case in cases]
+        readings, began = [], [time.perf_counter()]
+        for case in cases:
+            readings.append(self.classifier.read(case.text))
+            began.append(time.perf_counter())
+        found = self.classify(readings, [case.facts for case in cases], cases[0].explain)
+        read, inferred = began[-1], time.perf_counter()
+        answers, planned = [], inferred
+        for place, (case, answer) in enumerate(zip(cases, found, strict=True)):
+            context = CaseContext(case.channel, case.industry, case.received_at, now or datetime.now(UTC))
+            plan = self.plan(answer, context)
+            before, planned = planned, time.perf_counter()
+            steps = {
+                "tokenise": began[place + 1] - began[place],
+                "infer": (inferred - read) / len(cases),
+                "plan": planned - before,
+            }
+            answers.append(Answer(answer, plan, readings[place].tokens.used, steps))
+        return answers
 
     def classify(
         self, readings: Sequence[Reading], facts: Iterable[CaseFacts] | None = None, explain: bool = False

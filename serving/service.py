@@ -39,7 +39,7 @@ class Service:
         self.shares = Shares(settings.texts_per_second, settings.burst_texts)
         self.batcher = Batcher(
             settings.threads or available_cpus(),
-            {SINGLE: settings.waiting_tokens, BATCH: settings.waiting_batch_tokens},
+            {SINGLE: settings.waiting_seconds, BATCH: settings.waiting_batch_seconds},
             # Both lanes share the workers: one that is late for a single text may still be waited for by a batch.
             max(settings.text_seconds, settings.batch_seconds),
         )
@@ -83,9 +83,9 @@ class Service:
         self.shares.charge(record.key, len(cases))
         bundle, settings = self.bundle, self.settings
         seconds = settings.text_seconds if lane == SINGLE else settings.batch_seconds
-        calls = [(lambda case=case: bundle.answer(case), bundle.cost(case)) for case in cases]
+        items = [(case, bundle.cost(case)) for case in cases]
         try:
-            results, waited = await self.batcher.run(lane, calls, seconds, gone)
+            results, waited = await self.batcher.run(lane, bundle.answers, items, seconds, gone)
         except (Overloaded, Stalled):
             # Refused before anything was queued. Who comes back after Retry-After must find the share as it was.
             self.shares.refund(record.key, len(cases))

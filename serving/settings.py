@@ -46,8 +46,8 @@ class Settings(BaseSettings):
     texts_per_second: float | None = Field(None, gt=0, description="share of each key; by default unlimited")
     burst_texts: int = Field(256, ge=1, description="texts a key may send at once before its share counts")
 
-    waiting_tokens: int = Field(2_560, ge=1, description="single texts that may wait, in tokens; above it 429")
-    waiting_batch_tokens: int = Field(65_536, ge=1, description="the same for texts in batches")
+    waiting_seconds: float = Field(0.35, gt=0, description="a single text that is expected to wait longer gets a 429")
+    waiting_batch_seconds: float = Field(10, gt=0, description="the same for texts in batches")
     batch_items: int = Field(256, ge=1, le=4096)
     body_bytes: int = Field(1 << 20, ge=1 << 10)
     body_seconds: float = Field(10, gt=0, description="time in which a body must have arrived")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
 
-from serving.batching import BATCH, SINGLE, Batcher
+from serving.batching import BATCH, GROUP_TEXTS, GROUP_TOKENS, SINGLE, Batcher
 from serving.errors import CallerGone, EngineFailed, EngineTimeout, Overloaded, QueueTimeout, Stalled
 
 LONG = 30.0
@@ -28,16 +28,25 @@ class Gate:
         assert self.open.wait(LONG)
         return "done"
 
+    def work(self, items: Sequence[None]) -> list[str]:
+        """The same as work of its own, which is never taken together with another gate's."""
+        return [self() for _ in items]
+
+
+def called(items: Sequence[Callable[[], Any]]) -> list[Any]:
+    """The work of these tests: every item is a function."""
+    return [item() for item in items]
+
 
 def run(
     scenario: Callable[[Batcher], Coroutine[Any, Any, None]],
     *,
     workers: int = 1,
-    budget: int = 100,
+    patience: float = 100e-4,
     call_timeout: float = LONG,
 ) -> None:
     async def main() -> None:
-        batcher = Batcher(workers, {SINGLE: budget, BATCH: budget}, call_timeout)
+        batcher = Batcher(workers, {SINGLE: patience, BATCH: patience}, call_timeout)
         batcher.start()
         try:
             await scenario(batcher)
@@ -56,7 +65,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def held(batcher: Batcher, gate: Gate) -> asyncio.Task[Any]:
     """A worker that is busy until the gate opens."""
-    task = asyncio.create_task(batcher.run(SINGLE, [(gate, 10)], LONG))
+    task = asyncio.create_task(batcher.run(SINGLE, gate.work, [(None, 10)], LONG))
     await until(gate.begun.is_set)
     return task
 
@@ -71,7 +80,7 @@ def fails(error: BaseException) -> Callable[[], None]:
 def test_results_come_in_order_and_errors_stand_in_their_place() -> None:
     async def scenario(batcher: Batcher) -> None:
         calls = [(lambda: 1, 5), (fails(ValueError("x")), 5), (lambda: 3, 5)]
-        results, waited = await batcher.run(BATCH, calls, LONG)
+        results, waited = await batcher.run(BATCH, called, calls, LONG)
         assert (results[0], type(results[1]), results[2]) == (1, ValueError, 3)
         assert len(waited) == 3
         assert batcher.waiting(BATCH) == (0, 0)
@@ -82,9 +91,9 @@ def test_results_come_in_order_and_errors_stand_in_their_place() -> None:
 @pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), StopIteration(), GeneratorExit()])
 def test_worker_survives_whatever_the_engine_raises(error: BaseException) -> None:
     async def scenario(batcher: Batcher) -> None:
-        results, _ = await batcher.run(SINGLE, [(fails(error), 1)], LONG)
+        results, _ = await batcher.run(SINGLE, called, [(fails(error), 1)], LONG)
         assert isinstance(results[0], EngineFailed)
-        assert (await batcher.run(SINGLE, [(lambda: 7, 1)], LONG))[0] == [7]
+        assert (await batcher.run(SINGLE, called, [(lambda: 7, 1)], LONG))[0] == [7]
 
     run(scenario)
 
@@ -93,10 +102,10 @@ def test_above_the_budget_a_request_is_refused_at_once_and_told_when_to_return()
     async def scenario(batcher: Batcher) -> None:
         gate = Gate()
         busy = await held(batcher, gate)
-        waiting = asyncio.create_task(batcher.run(SINGLE, [(lambda: 1, 100)], LONG))
+        waiting = asyncio.create_task(batcher.run(SINGLE, called, [(lambda: 1, 100)], LONG))
         await until(lambda: batcher.waiting(SINGLE) == (1, 100))
         with pytest.raises(Overloaded) as refused:
-            await batcher.run(SINGLE, [(lambda: 2, 1)], LONG)
+            await batcher.run(SINGLE, called, [(lambda: 2, 1)], LONG)
         assert refused.value.retry_after
         assert refused.value.retry_after >= 1
         gate.open.set()
@@ -108,7 +117,79 @@ def test_above_the_budget_a_request_is_refused_at_once_and_told_when_to_return()
 
 def test_a_request_above_the_whole_budget_is_taken_by_an_empty_lane() -> None:
     async def scenario(batcher: Batcher) -> None:
-        assert (await batcher.run(BATCH, [(lambda: 1, 60)] * 5, LONG))[0] == [1] * 5
+        assert (await batcher.run(BATCH, called, [(lambda: 1, 60)] * 5, LONG))[0] == [1] * 5
+
+    run(scenario)
+
+
+class Groups:
+    """Work that notes what it got together."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[int]] = []
+
+    def __call__(self, items: Sequence[int]) -> list[int]:
+        self.seen.append(list(items))
+        return [item * item for item in items]
+
+
+@pytest.mark.parametrize(
+    ("workers", "costs", "sizes"),
+    [
+        (1, [1] * 10, [4, 4, 2]),
+        (2, [1] * 4, [2, 1, 1]),  # a share for each worker, whether or not it comes
+        (1, [GROUP_TOKENS - 1, 1, 1, GROUP_TOKENS + 1, 1], [2, 1, 1, 1]),
+    ],
+)
+def test_texts_that_wait_are_taken_a_few_at_a_time(workers: int, costs: list[int], sizes: list[int]) -> None:
+    async def scenario(batcher: Batcher) -> None:
+        work, gates = Groups(), [Gate() for _ in range(workers)]
+        busy = [await held(batcher, gate) for gate in gates]
+        items = [(number, cost) for number, cost in enumerate(costs)]
+        waiting = asyncio.create_task(batcher.run(BATCH, work, items, LONG))
+        await until(lambda: batcher.waiting(BATCH)[0] == len(costs))
+        gates[0].open.set()
+        assert (await waiting)[0] == [number * number for number in range(len(costs))]
+        assert [len(group) for group in work.seen] == sizes
+        for gate in gates:
+            gate.open.set()
+        await asyncio.gather(*busy)
+
+    run(scenario, workers=workers)
+
+
+def test_texts_of_other_work_are_never_taken_together() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        gate, before, after = Gate(), Groups(), Groups()
+        busy = await held(batcher, gate)
+        waiting = [
+            asyncio.create_task(batcher.run(SINGLE, work, [(place, 1)], LONG))
+            for place, work in enumerate((before, before, after, after))
+        ]
+        await until(lambda: batcher.waiting(SINGLE)[0] == 4)
+        gate.open.set()
+        await asyncio.gather(busy, *waiting)
+        assert (before.seen, after.seen) == ([[0, 1]], [[2, 3]])
+
+    run(scenario)
+
+
+def test_one_stall_does_not_shrink_the_queue() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        for _ in range(3):
+            gate = Gate()
+            stalled = await held(batcher, gate)
+            await asyncio.sleep(0.2)  # 0.02 s a token, 200 times the usual
+            gate.open.set()
+            await stalled
+        gate = Gate()
+        busy = await held(batcher, gate)
+        waiting = asyncio.create_task(batcher.run(SINGLE, called, [(lambda: 1, 30)] * 2, LONG))
+        await until(lambda: batcher.waiting(SINGLE)[0] == 2)
+        also = asyncio.create_task(batcher.run(SINGLE, called, [(lambda: 2, 10)], LONG))
+        await until(lambda: batcher.waiting(SINGLE)[0] == 3)
+        gate.open.set()
+        await asyncio.gather(busy, waiting, also)
 
     run(scenario)
 
@@ -117,13 +198,13 @@ def test_a_single_text_does_not_wait_for_a_whole_batch() -> None:
     async def scenario(batcher: Batcher) -> None:
         gate, order = Gate(), []
         busy = await held(batcher, gate)
-        batch = asyncio.create_task(batcher.run(BATCH, [(lambda: order.append("batch"), 1)] * 20, LONG))
+        batch = asyncio.create_task(batcher.run(BATCH, called, [(lambda: order.append("batch"), 1)] * 20, LONG))
         await until(lambda: batcher.waiting(BATCH)[0] == 20)
-        single = asyncio.create_task(batcher.run(SINGLE, [(lambda: order.append("single"), 1)], LONG))
+        single = asyncio.create_task(batcher.run(SINGLE, called, [(lambda: order.append("single"), 1)], LONG))
         await until(lambda: batcher.waiting(SINGLE)[0] == 1)
         gate.open.set()
         await asyncio.gather(busy, batch, single)
-        assert order.index("single") <= 1
+        assert order.index("single") <= GROUP_TEXTS
 
     run(scenario)
 
@@ -137,7 +218,7 @@ def test_caller_who_hung_up_costs_nothing_and_frees_the_place() -> None:
         async def hung_up() -> None:
             await gone.wait()
 
-        waiting = asyncio.create_task(batcher.run(SINGLE, [(never, 100)], LONG, hung_up))
+        waiting = asyncio.create_task(batcher.run(SINGLE, never.work, [(None, 100)], LONG, hung_up))
         await until(lambda: batcher.waiting(SINGLE) == (1, 100))
         gone.set()
         with pytest.raises(CallerGone):
@@ -145,7 +226,7 @@ def test_caller_who_hung_up_costs_nothing_and_frees_the_place() -> None:
         assert batcher.waiting(SINGLE) == (0, 0)
         gate.open.set()
         await busy
-        assert (await batcher.run(SINGLE, [(lambda: 1, 1)], LONG))[0] == [1]
+        assert (await batcher.run(SINGLE, called, [(lambda: 1, 1)], LONG))[0] == [1]
         assert never.count == 0
         assert batcher.abandoned == 1
 
@@ -156,7 +237,7 @@ def test_cancelled_request_frees_its_place() -> None:
     async def scenario(batcher: Batcher) -> None:
         gate, never = Gate(), Gate()
         busy = await held(batcher, gate)
-        waiting = asyncio.create_task(batcher.run(SINGLE, [(never, 100)], LONG))
+        waiting = asyncio.create_task(batcher.run(SINGLE, never.work, [(None, 100)], LONG))
         await until(lambda: batcher.waiting(SINGLE) == (1, 100))
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -172,8 +253,8 @@ def test_cancelled_request_frees_its_place() -> None:
 def test_timeouts_tell_whether_the_turn_had_come() -> None:
     async def scenario(batcher: Batcher) -> None:
         gate = Gate()
-        (computing,), _ = await batcher.run(SINGLE, [(gate, 1)], 0.3)
-        (waiting,), _ = await batcher.run(SINGLE, [(lambda: 1, 1)], 0.05)
+        (computing,), _ = await batcher.run(SINGLE, gate.work, [(None, 1)], 0.3)
+        (waiting,), _ = await batcher.run(SINGLE, called, [(lambda: 1, 1)], 0.05)
         gate.open.set()
         assert isinstance(computing, EngineTimeout)
         assert isinstance(waiting, QueueTimeout)
@@ -186,12 +267,12 @@ def test_hanging_workers_are_replaced_until_all_hang_then_requests_are_refused_a
         gate = Gate()
         for _ in range(2):  # the worker, then its replacement
             assert not batcher.stalled
-            (result,), _ = await batcher.run(SINGLE, [(gate, 1)], 0.3)
+            (result,), _ = await batcher.run(SINGLE, gate.work, [(None, 1)], 0.3)
             assert isinstance(result, EngineTimeout)
             await until(lambda: batcher.stalled or (len(batcher._running) == 2 and gate.count == 1))
         assert batcher.stalled
         with pytest.raises(Stalled):
-            await batcher.run(SINGLE, [(lambda: 1, 1)], LONG)
+            await batcher.run(SINGLE, called, [(lambda: 1, 1)], LONG)
         gate.open.set()
 
     run(scenario, call_timeout=0.2)
@@ -200,9 +281,9 @@ def test_hanging_workers_are_replaced_until_all_hang_then_requests_are_refused_a
 def test_hanging_worker_that_comes_back_goes_home() -> None:
     async def scenario(batcher: Batcher) -> None:
         gate = Gate()
-        await batcher.run(SINGLE, [(gate, 1)], 0.3)
+        await batcher.run(SINGLE, gate.work, [(None, 1)], 0.3)
         assert not batcher.stalled  # looking replaces the worker
-        assert (await batcher.run(SINGLE, [(lambda: 1, 1)], LONG))[0] == [1]
+        assert (await batcher.run(SINGLE, called, [(lambda: 1, 1)], LONG))[0] == [1]
         gate.open.set()
         await until(lambda: len(batcher._running) == 1 and not batcher._lost)
 
@@ -214,17 +295,17 @@ def test_after_a_slow_spell_of_all_workers_and_replacements_texts_are_answered_a
     async def scenario(batcher: Batcher) -> None:
         for _ in range(2):  # a second spell finds the service as the first did
             gates = [Gate() for _ in range(2 * workers)]
-            slow = [asyncio.create_task(batcher.run(SINGLE, [(gate, 1)], LONG)) for gate in gates]
+            slow = [asyncio.create_task(batcher.run(SINGLE, gate.work, [(None, 1)], LONG)) for gate in gates]
             await until(lambda: batcher.stalled)
             assert all(gate.begun.is_set() for gate in gates)
             with pytest.raises(Stalled):
-                await batcher.run(SINGLE, [(lambda: 1, 1)], LONG)
+                await batcher.run(SINGLE, called, [(lambda: 1, 1)], LONG)
             for gate in gates:
                 gate.open.set()
             assert [results for results, _ in await asyncio.gather(*slow)] == [["done"]] * len(gates)
             await until(lambda: len(batcher._running) == workers and not batcher._lost)
             assert not batcher.stalled
-            assert (await batcher.run(SINGLE, [(lambda: 1, 1)] * 9, LONG))[0] == [1] * 9
+            assert (await batcher.run(SINGLE, called, [(lambda: 1, 1)] * 9, LONG))[0] == [1] * 9
 
     run(scenario, workers=workers, call_timeout=0.05)
 
@@ -232,15 +313,15 @@ def test_after_a_slow_spell_of_all_workers_and_replacements_texts_are_answered_a
 def test_beside_a_worker_that_hangs_for_good_a_slow_one_goes_on_each_time() -> None:
     async def scenario(batcher: Batcher) -> None:
         forever = Gate()
-        await batcher.run(SINGLE, [(forever, 1)], 0.1)
+        await batcher.run(SINGLE, forever.work, [(None, 1)], 0.1)
         for _ in range(3):
             gate = Gate()
-            slow = asyncio.create_task(batcher.run(SINGLE, [(gate, 1)], LONG))
+            slow = asyncio.create_task(batcher.run(SINGLE, gate.work, [(None, 1)], LONG))
             await until(lambda: batcher.stalled)
             gate.open.set()
             assert (await slow)[0] == ["done"]
             await until(lambda: not batcher.stalled)
-            assert (await batcher.run(SINGLE, [(lambda: 1, 1)], LONG))[0] == [1]
+            assert (await batcher.run(SINGLE, called, [(lambda: 1, 1)], LONG))[0] == [1]
         forever.open.set()
         await until(lambda: len(batcher._running) == 1 and not batcher._lost)
 
@@ -263,12 +344,12 @@ def test_close_answers_those_who_wait() -> None:
     async def scenario(batcher: Batcher) -> None:
         gate = Gate()
         busy = await held(batcher, gate)
-        waiting = asyncio.create_task(batcher.run(SINGLE, [(lambda: 1, 1)], LONG))
+        waiting = asyncio.create_task(batcher.run(SINGLE, called, [(lambda: 1, 1)], LONG))
         await until(lambda: batcher.waiting(SINGLE)[0] == 1)
         batcher.close()
         assert isinstance((await waiting)[0][0], Stalled)
         with pytest.raises(Stalled):
-            await batcher.run(SINGLE, [(lambda: 1, 1)], LONG)
+            await batcher.run(SINGLE, called, [(lambda: 1, 1)], LONG)
         gate.open.set()
         assert (await busy)[0] == ["done"]
 

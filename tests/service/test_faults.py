@@ -28,7 +28,7 @@ def good(bundle: Bundle) -> Any:
 
 def test_overload_is_refused_with_429_and_what_was_taken_is_answered(start: Start, good: Any) -> None:
     engine = Gated(good)
-    client = start(engine=engine, threads=1, waiting_tokens=2 * (len(LOST_PARCEL) + 2))
+    client = start(engine=engine, threads=1, waiting_seconds=2 * (len(LOST_PARCEL) + 2) * 1e-4)
     with ThreadPoolExecutor(12) as pool:
         first = pool.submit(client.post, "/v1/classify", json=ONE)
         assert engine.begun.acquire(timeout=PATIENCE)
@@ -104,7 +104,7 @@ def test_what_is_refused_as_overload_is_not_charged_to_the_key(start: Start, goo
     engine = Gated(good)
     keys = {"one": hash_key("one"), "two": hash_key("two")}
     client = start(
-        engine=engine, threads=1, waiting_batch_tokens=1, api_keys=keys, texts_per_second=1e-6, burst_texts=2
+        engine=engine, threads=1, waiting_batch_seconds=1e-9, api_keys=keys, texts_per_second=1e-6, burst_texts=2
     )
     app: Any = client.app
 
