@@ -26,6 +26,18 @@ class Poisoned:
         return Logits(*(np.full_like(part, np.nan) for part in parts(found))) if self.fault == "nan" else found
 
 
+class Picky:
+    """A good engine that fails on texts of one number of tokens."""
+
+    def __init__(self, good: Engine, tokens: int):
+        self.good, self.tokens = good, tokens
+
+    def logits(self, batch: Sequence[Sequence[int]]) -> Logits:
+        if any(len(ids) == self.tokens for ids in batch):
+            raise RuntimeError("a text it does not like")
+        return self.good.logits(batch)
+
+
 class Gated:
     """An engine that sleeps while its gate is shut, and counts its texts."""
 

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from serving.bundle import Bundle
 from serving.security import hash_key
 from tests.service.conftest import Kept, Start
-from tests.service.engines import PATIENCE, Gated, Poisoned
+from tests.service.engines import PATIENCE, Gated, Picky, Poisoned
 from tests.toys import LOST_PARCEL
 
 ONE = {"text": LOST_PARCEL}
@@ -63,6 +63,16 @@ def test_engine_fault_is_a_500_without_details_and_the_next_text_is_answered(
     assert (mixed.status_code, [item["status"] for item in mixed.json()["results"]]) == (200, [500, 422])
     engine.fault = None
     assert client.post("/v1/classify", json=ONE).status_code == 200
+
+
+def test_a_text_that_the_engine_fails_on_takes_none_of_its_neighbours_along(start: Start, bundle: Bundle) -> None:
+    texts = [f"{LOST_PARCEL}{'请处理。' * number}" for number in range(8)]
+    lengths = [len(bundle.classifier.read(text).tokens.ids) for text in texts]
+    assert len(set(lengths)) == len(texts)
+    client = start(engine=Picky(bundle.classifier.engine, lengths[5]), threads=1)
+    batch = client.post("/v1/classify/batch", json={"items": [{"text": text} for text in texts]}).json()
+    found = [item.get("status", 200) for item in batch["results"]]
+    assert found == [500 if place == 5 else 200 for place in range(len(texts))]
 
 
 def tensor() -> dict[str, Any]:

@@ -56,6 +56,16 @@ def test_plans_are_the_same_alone_and_in_a_batch(client: TestClient) -> None:
     assert batch == b'{"results":[' + b",".join([alone] * 3) + b"]}"
 
 
+def test_only_who_asks_for_evidence_gets_it_whatever_the_neighbours_ask(client: TestClient) -> None:
+    items = [
+        {"id": place, "text": LOST_PARCEL, "explain": place % 3 == 0, "received_at": "2026-05-01T09:30:00+08:00"}
+        for place in range(8)
+    ]
+    batch = client.post("/v1/classify/batch", json={"items": items}).json()["results"]
+    assert batch == [client.post("/v1/classify", json=item).json() for item in items]
+    assert [bool(answer["causes"][0]["evidence"]) for answer in batch] == [item["explain"] for item in items]
+
+
 def timeless(answer: Any) -> Any:
     """An answer without what depends on the moment it was asked: dates, and the id that a request is given."""
     if isinstance(answer, dict):
