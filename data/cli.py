@@ -207,11 +207,13 @@ def convert(
 
 
 @app.command()
-def detach(file: Input, output: Output, taxonomy: TaxonomyFile = None) -> None:
+def detach(
+    file: Input, output: Output, taxonomy: TaxonomyFile = None, encoding: Encoding = None, sheet: Sheet = None
+) -> None:
     """Write labels without their texts, each under a hash of its text: for where texts may not go."""
     from data.detached import detach as run
 
-    read = read_labelled(file, load_taxonomy(taxonomy))
+    read = read_labelled(file, load_taxonomy(taxonomy), encoding=encoding, sheet=sheet)
     _complain(read.problems)
     typer.echo(f"{output}: labels of {run(read.rows, output)} texts", err=True)
 
@@ -223,12 +225,14 @@ def attach(
     output: Annotated[Path, typer.Option(help=f"File to write: {_READ}.", show_default=False)],
     text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
     taxonomy: TaxonomyFile = None,
+    encoding: Annotated[str | None, typer.Option(help="Of the texts; found out unless told.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Of a workbook of texts; the first with content.")] = None,
 ) -> None:
     """Bring labels and their texts together again."""
     from data.detached import attach as run
 
     format_of(output, WRITABLE)
-    found = run(labels, texts, load_taxonomy(taxonomy), text_column)
+    found = run(labels, texts, load_taxonomy(taxonomy), text_column, encoding, sheet)
     _write(output, list(found.rows))
     typer.echo(
         f"{output}: {len(found.rows)} labelled texts; {found.texts_without} texts without labels, "

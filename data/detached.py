@@ -54,8 +54,17 @@ def detach(rows: Sequence[LabelledText], path: Path) -> int:
     return len(kept)
 
 
-def attach(labels: Path, texts: Sequence[Path], taxonomy: Taxonomy, text_column: str = "text") -> Attached:
+def attach(
+    labels: Path,
+    texts: Sequence[Path],
+    taxonomy: Taxonomy,
+    text_column: str = "text",
+    encoding: str | None = None,
+    sheet: str | None = None,
+) -> Attached:
     """The texts that ``labels`` knows, labelled; each once, named by its key.
+
+    ``encoding`` and ``sheet`` are those of the texts, and found out unless told.
 
     Raises InvalidInput for a file of another form or with rows that cannot be read, for labels that ``taxonomy``
     lacks, and when no text is known.
@@ -70,7 +79,7 @@ def attach(labels: Path, texts: Sequence[Path], taxonomy: Taxonomy, text_column:
     found: dict[str, RawRow] = {}
     without = 0
     for path in texts:
-        table = read_table(path)
+        table = read_table(path, encoding, sheet)
         raise_for_errors(table.problems, path)
         if text_column not in table.columns:
             raise InvalidInput(f"{path}: no column {text_column!r}; its columns are {', '.join(table.columns)}")

@@ -128,11 +128,18 @@ def parse_taxonomy(text: str, path: Path) -> Taxonomy:
     return Taxonomy(version=str(raw["version"]), **sections)
 
 
-@functools.lru_cache(maxsize=8)
+# By content, not by path: a file that was edited must not be answered with what it was.
+_parsed = functools.lru_cache(maxsize=8)(parse_taxonomy)
+
+
 def load_taxonomy(path: Path | None = None) -> Taxonomy:
-    """The taxonomy at ``path``, or the one kesu ships."""
+    """The taxonomy at ``path``, or the one kesu ships; the same object while the file says the same."""
     path = path or DEFAULT_PATH
     try:
-        return parse_taxonomy(path.read_text(encoding="utf-8"), path)
+        return _parsed(path.read_text(encoding="utf-8"), path)
     except OSError as error:
         raise InvalidTaxonomy(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidTaxonomy(
+            f"{path}: is not UTF-8: {error.reason} at byte {error.start}; save it as UTF-8"
+        ) from error

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from data.cli import app
 from data.detached import attach, detach
+from data.formats import write_table
 from data.schema import LabelledText
 from model.errors import InvalidInput
 from model.taxonomy import Taxonomy
@@ -82,3 +83,19 @@ def test_commands_there_and_back(tmp_path: Path, taxonomy: Taxonomy) -> None:
     assert done.exit_code == 0, done.output
     assert "3 labelled texts; 0 texts without labels, 0 labels without a text" in done.output
     assert again.read_text(encoding="utf-8-sig").count("service.delivery") == 1
+
+
+def test_commands_read_another_encoding_and_sheet_when_told(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    file, labels, again = (tmp_path / name for name in ("in.csv", "labels.jsonl", "again.jsonl"))
+    lines = ["text,causes,motives,severity,style", "包裹丟了,service.delivery,vent,2,unclear"]
+    file.write_text("\n".join(lines), encoding="big5")
+    assert RUN.invoke(app, ["detach", str(file), str(labels), "--encoding", "big5"]).exit_code == 0
+    done = RUN.invoke(app, ["attach", str(labels), str(file), "--encoding", "big5", "--output", str(again)])
+    assert done.exit_code == 0, done.output
+    assert json.loads(again.read_text(encoding="utf-8"))["text"] == "包裹丟了"
+    wrong = RUN.invoke(app, ["attach", str(labels), str(file), "--encoding", "utf-8", "--output", str(again)])
+    assert isinstance(wrong.exception, InvalidInput)
+    book = tmp_path / "in.xlsx"
+    write_table(book, ["text"], [{"text": "包裹丟了"}])
+    absent = RUN.invoke(app, ["attach", str(labels), str(book), "--sheet", "No", "--output", str(again)])
+    assert isinstance(absent.exception, InvalidInput)

@@ -22,6 +22,21 @@ def test_load_taxonomy_reads_once() -> None:
     assert load_taxonomy(DEFAULT_PATH) == load_taxonomy()
 
 
+def test_load_taxonomy_notices_an_edit(tmp_path: Path) -> None:
+    path = tmp_path / "labels.yaml"
+    path.write_text(DEFAULT_PATH.read_text(encoding="utf-8"), encoding="utf-8")
+    before = load_taxonomy(path)
+    path.write_text(path.read_text(encoding="utf-8").replace(before.causes[0].zh, "别的名字"), encoding="utf-8")
+    assert load_taxonomy(path).causes[0].zh == "别的名字"
+
+
+def test_load_taxonomy_tells_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "labels.yaml"
+    path.write_text(DEFAULT_PATH.read_text(encoding="utf-8"), encoding="gb18030")
+    with pytest.raises(InvalidTaxonomy, match=r"labels\.yaml: is not UTF-8"):
+        load_taxonomy(path)
+
+
 def test_load_taxonomy_names_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidTaxonomy, match=r"labels\.yaml: cannot be read"):
         load_taxonomy(tmp_path / "labels.yaml")
