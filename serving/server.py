@@ -6,9 +6,12 @@ import contextlib
 import gc
 import json
 import logging
+import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +30,8 @@ _LIBRARIES = ("uvicorn", "asyncio")
 # Seconds. Longer than load balancers and client pools keep an idle connection (60 as a rule): were this end the first
 # to close, a request sent at that moment would be lost.
 KEEP_ALIVE = 75
+# Exit code of a process that ended itself because every worker hung.
+STALLED = 75
 # New objects between two collections. A request makes some hundreds and leaves no cycles; the default of 700 looks
 # through all young objects twice a request, and through all there are every few seconds.
 _COLLECT_AFTER = 20_000
@@ -53,9 +58,10 @@ def announce(settings: Settings, name: tuple[Any, ...]) -> None:
     print(f"    -d '{json.dumps(SHORT, ensure_ascii=False)}'", flush=True)
 
 
-def run(settings: Settings, listener: socket.socket, ready: Callable[[], object]) -> None:
+def run(settings: Settings, listener: socket.socket, ready: Callable[[], object], *, supervised: bool = False) -> None:
     """Serve on ``listener`` until SIGTERM or Ctrl-C, then finish open requests; ``ready`` is called once it answers.
 
+    ``supervised``: somebody starts this process anew when it ends, so it does when every worker hangs for good.
     Raises a KesuError when model, rules or playbook are not whole or fail their self-check.
     """
 
@@ -85,6 +91,10 @@ def run(settings: Settings, listener: socket.socket, ready: Callable[[], object]
         )
     )
     server.ready = ready
+    if supervised:
+        threading.Thread(
+            target=end_when_stalled, args=(service, settings.stalled_seconds), name="kesu-watch", daemon=True
+        ).start()
     forward = Forward(log)
     for name in _LIBRARIES:
         logging.getLogger(name).addHandler(forward)
@@ -97,6 +107,19 @@ def run(settings: Settings, listener: socket.socket, ready: Callable[[], object]
             logging.getLogger(name).removeHandler(forward)
             logging.getLogger(name).propagate = True
         writer.close()
+
+
+def end_when_stalled(service: Service, seconds: float, end: Callable[[int], object] = os._exit) -> None:
+    """Ends the process at once when no worker has answered for ``seconds``: threads that hang cannot be stopped."""
+    step = min(1.0, seconds / 4)
+    sound = time.monotonic()
+    while time.monotonic() - sound < seconds:
+        time.sleep(step)
+        if not service.batcher.stalled:
+            sound = time.monotonic()
+    service.log.error("stalled", seconds=seconds)
+    time.sleep(step)  # for the line to be written
+    end(STALLED)
 
 
 class _Server(uvicorn.Server):

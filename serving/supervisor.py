@@ -157,7 +157,7 @@ def child() -> None:
         os.close(tell)
 
     try:
-        run(settings, socket.socket(fileno=descriptor), ready)
+        run(settings, socket.socket(fileno=descriptor), ready, supervised=True)
     except KesuError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

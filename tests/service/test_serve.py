@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,10 +35,10 @@ CODE = "import typer; from serving.serve import serve; typer.run(serve)"
 
 
 @contextlib.contextmanager
-def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
+def process(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
     """The running service, its address, and its log so far."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KESU_")}
-    environment["KESU_TEXT_SECONDS"] = "120"
+    environment |= {"KESU_TEXT_SECONDS": "120"} | variables
     command = [sys.executable, "-W", "error", "-c", CODE, "--port", "0", "--threads", "1", *arguments]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -119,6 +120,37 @@ def test_serve_goes_on_when_its_worker_is_killed(model_folder: Path) -> None:
             assert post(address, body)[0] == first[0]  # waits in the queue of the socket, is not refused
             assert worker_of(running.pid) != killed
         wait_for(log, "worker_died")
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(PATIENCE) == 0
+
+
+# An engine that never comes back while a file exists; Python imports a module of this name when it starts.
+HANGING = """
+import pathlib, time
+from model.engine import OnnxEngine
+sound = OnnxEngine.logits
+def logits(self, batch):
+    while pathlib.Path({flag!r}).exists():
+        time.sleep(3600)
+    return sound(self, batch)
+OnnxEngine.logits = logits
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody starts the service anew there")
+def test_serve_starts_anew_when_every_worker_hangs(model_folder: Path, tmp_path: Path) -> None:
+    flag, body = tmp_path / "hang", json.dumps({"text": LOST_PARCEL}).encode()
+    (tmp_path / "sitecustomize.py").write_text(HANGING.format(flag=str(flag)), encoding="utf-8")
+    short = {"KESU_TEXT_SECONDS": "0.5", "KESU_BATCH_SECONDS": "0.5", "KESU_STALLED_SECONDS": "0.5"}
+    with process("--model", str(model_folder), PYTHONPATH=str(tmp_path), **short) as (running, address, log):
+        flag.touch()
+        for _ in range(2):  # the worker, then its replacement
+            with pytest.raises(urllib.error.HTTPError, match="504"):
+                post(address, body)
+        flag.unlink()  # else the self-check of the new process would hang, too
+        wait_for(log, "worker_died")
+        assert post(address, body)[0] == 200
+        wait_for(log, "stalled")
         running.send_signal(signal.SIGTERM)
         assert running.wait(PATIENCE) == 0
 
