@@ -111,11 +111,7 @@ def choose(scores: Array, probabilities: Array, thresholds: tuple[float, ...], l
 
 def group_probabilities(causes: Array, taxonomy: Taxonomy) -> Array:
     """Probability of each cause group [n, G]: that of its most probable leaf (0 for a group without leaves)."""
-    columns = []
-    for group in taxonomy.group_ids:
-        leaves = [number for number, label in enumerate(taxonomy.causes) if label.group == group]
-        columns.append(causes[:, leaves].max(axis=1, initial=0.0))
-    return np.stack(columns, axis=1)
+    return np.stack([causes[:, leaves].max(axis=1, initial=0.0) for leaves in taxonomy.leaves_of.values()], axis=1)
 
 
 def decode(logits: Logits, decoding: Decoding, taxonomy: Taxonomy) -> Decoded:

@@ -69,6 +69,14 @@ class Taxonomy:
         return {label.id: label.group for label in self.causes}
 
     @functools.cached_property
+    def leaves_of(self) -> dict[str, list[int]]:
+        """Numbers of the leaf causes of each group; groups in model order."""
+        return {
+            group: [number for number, label in enumerate(self.causes) if label.group == group]
+            for group in self.group_ids
+        }
+
+    @functools.cached_property
     def neutral_style(self) -> str:
         """The style given where the text shows none."""
         return next(label.id for label in self.styles if label.neutral)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from model.taxonomy import Taxonomy
-from serving.playbook.facts import Facts, matched
+from serving.playbook.facts import Fact, Facts, matched
 from serving.playbook.plan import Reason
 from serving.playbook.strategies import Strategy
 
@@ -27,11 +27,12 @@ class Choice:
 
 def choices(strategies: Iterable[Strategy], facts: Facts, taxonomy: Taxonomy) -> list[Choice]:
     """All strategies for the case, the weightiest first."""
-    hits: list[tuple[int, Strategy]] = []
+    hits: list[tuple[int, Strategy, list[Fact]]] = []
     covered: set[str] = set()
     for order, strategy in enumerate(strategies):
-        if matched(strategy.when, facts) is not None:
-            hits.append((order, strategy))
+        met = matched(strategy.when, facts)
+        if met is not None:
+            hits.append((order, strategy, met))
             covered.update(strategy.when.cause)
     bare = {
         taxonomy.group_of.get(cause, ""): fact.rank
@@ -39,8 +40,7 @@ def choices(strategies: Iterable[Strategy], facts: Facts, taxonomy: Taxonomy) ->
         if cause not in covered
     }
     found = []
-    for order, strategy in hits:
-        met = matched(strategy.when, facts) or []
+    for order, strategy, met in hits:
         tier = min(_tier(fact.reason.key, fact.reason.value, fact.rank, bare, taxonomy) for fact in met)
         found.append(Choice(strategy, tuple(fact.reason for fact in met), tier, order))
     # Of two for the same thing, the one with more conditions fits better.
