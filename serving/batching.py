@@ -3,8 +3,8 @@
 A text goes to the first free worker at once: the network reads one text a call (its answer must
 not depend on neighbours), so waiting for company gains nothing. Texts that wait anyway are taken
 a few at a time, because what surrounds the network costs half as much for four in a row as for
-one between two others. Two lanes take turns, so that a batch of hundreds never holds up a single
-ticket for long.
+one between two others. Two lanes take turns, token by token, so that a batch of hundreds never
+holds up a single ticket for long.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from serving.errors import CallerGone, EngineFailed, EngineTimeout, Overloaded, QueueTimeout, Stalled
+from serving.pace import Pace
 
 SINGLE, BATCH = "single", "batch"
-# Weight of the newest measurement in the running mean of the speed, and how many times the mean it may be: a moment
-# at which the machine stood still must not shrink the queue.
-_NEWEST, _MOST_TIMES = 0.1, 2.0
-# The most texts and tokens that a worker takes at a time. More gain nothing (benchmarks/http.py), and delay the first.
+# The most texts and tokens that a worker takes at a time. More gain nothing (training/LOG.md), and delay the first.
 GROUP_TEXTS, GROUP_TOKENS = 4, 640
 
 # What answers texts: one result each, in order. It raises when it cannot answer one of them.
@@ -34,12 +32,13 @@ Work = Callable[[Sequence[Any]], Sequence[Any]]
 class Job:
     """One text: ``work`` is called with ``item`` in a worker thread, unless the job was dropped before."""
 
-    __slots__ = ("cost", "dropped", "future", "item", "lane", "queued", "started", "work")
+    __slots__ = ("beside", "cost", "dropped", "future", "item", "lane", "queued", "started", "work")
 
     def __init__(self, work: Work, item: Any, cost: int, lane: _Lane, future: asyncio.Future[Any]):
         self.work, self.item, self.cost, self.lane, self.future = work, item, cost, lane, future
         self.queued = time.perf_counter()
         self.started = 0.0
+        self.beside = 0.0  # seconds in which its worker was at work on the texts taken with it
         self.dropped = False
 
     def settle(self, result: Any, error: BaseException | None) -> None:
@@ -57,29 +56,30 @@ class _Lane:
         self.patience = patience
         self.jobs: deque[Job] = deque()
         self.texts = self.tokens = 0
+        self.served = 0  # tokens that workers have taken from here, as far as that decides whose turn it is
 
 
 class Batcher:
     """A bounded queue in front of ``workers`` threads.
 
-    ``patience`` tells for each lane how many seconds its last text may be expected to wait, by
-    the tokens before it and the speed measured so far; beyond it a request is refused at once. A
-    request that would take longer by itself is taken when its lane is empty.
-    ``call_timeout`` (seconds) is how long one text may take before its worker counts as lost
-    and is replaced, while there are fewer than twice ``workers`` threads. A lost worker whose
-    text ends after all goes on if it is missing, else goes home. While every worker is lost
-    the service counts as stalled.
+    ``patience`` tells for each lane in how many seconds a request must be expected to have its
+    answer, by its own tokens, those before it and the pace measured so far; else it is refused at
+    once. Nothing that finds its lane empty is refused.
+    ``call_timeout`` (seconds) is how long the texts that a worker took together may take before it
+    counts as lost and is replaced, while there are fewer than twice ``workers`` threads. A lost
+    worker whose texts end after all goes on if it is missing, else goes home. While every worker
+    is lost the service counts as stalled.
     """
 
     def __init__(self, workers: int, patience: Mapping[str, float], call_timeout: float):
         self._lanes = {name: _Lane(seconds) for name, seconds in patience.items()}
-        self._turns = deque(self._lanes.values())
+        self._served = 0
         self._workers, self._call_timeout = workers, call_timeout
         self._change = threading.Condition()
         self._running: dict[threading.Thread, list[Job]] = {}
         self._lost: set[threading.Thread] = set()
         self._started = self._closed = False
-        self._seconds_per_token = 1e-4
+        self._pace = Pace()
         self.abandoned = 0
 
     def start(self) -> None:
@@ -90,7 +90,7 @@ class Batcher:
             self._started = True
 
     def close(self) -> None:
-        """Stop the workers once their present text is done; whoever still waits is told so."""
+        """Stop the workers once their present texts are done; whoever still waits is told so."""
         with self._change:
             self._closed = True
             waiting = [job for lane in self._lanes.values() for job in lane.jobs if not job.dropped]
@@ -118,7 +118,8 @@ class Batcher:
         timeout: float,
         gone: Callable[[], Awaitable[None]] | None = None,
     ) -> tuple[list[Any], list[float]]:
-        """What ``work`` gives for each of ``items`` (item, tokens) in order, and the seconds each waited for its turn.
+        """What ``work`` gives for each of ``items`` (item, tokens) in order, and the seconds each waited for its turn
+        and for the items that were taken with it.
 
         ``work`` may get several items at once, also of other requests with the same ``work``; when it
         raises, it gets each alone, and the exception stands for those that raise it then, too.
@@ -139,7 +140,7 @@ class Batcher:
                 for job in jobs:
                     job.settle(None, _late(job, timeout))
             now = time.perf_counter()
-            return await everything, [(job.started or now) - job.queued for job in jobs]
+            return await everything, [(job.started or now) - job.queued + job.beside for job in jobs]
         finally:
             if watcher is not None:
                 watcher.cancel()
@@ -159,21 +160,24 @@ class Batcher:
             self._heal()
             if not self._sound:
                 raise Stalled("the model does not answer; the service must be restarted", retry_after=10)
-            if lane.tokens and self._wait(lane, lane.tokens + tokens) > lane.patience:
-                seconds = self._wait(lane, lane.tokens)
+            if lane.texts and self._seconds(lane, lane.tokens + tokens) > lane.patience:
+                seconds = self._seconds(lane, lane.tokens)
                 message = f"{lane.texts} texts wait already; send this one again later"
                 raise Overloaded(message, retry_after=max(1, math.ceil(seconds)))
             jobs = [Job(work, item, cost, lane, loop.create_future()) for item, cost in items]
+            if not lane.texts:  # what it did not ask for while others worked is not owed to it
+                lane.served = max(lane.served, self._served)
             lane.jobs.extend(jobs)
             lane.texts += len(jobs)
             lane.tokens += tokens
             self._change.notify(len(jobs))
         return jobs
 
-    def _wait(self, lane: _Lane, tokens: int) -> float:
-        """Seconds until ``tokens`` of ``lane`` are read; the other lanes have as many turns meanwhile."""
+    def _seconds(self, lane: _Lane, tokens: int) -> float:
+        """Seconds until ``tokens`` of ``lane`` are read: after what is begun, and other lanes have as many turns."""
+        begun = sum(job.cost for worker, group in self._running.items() if worker not in self._lost for job in group)
         beside = sum(min(other.tokens, tokens) for other in self._lanes.values() if other is not lane)
-        return (tokens + beside) * self._seconds_per_token / self._workers
+        return (begun + beside + tokens) * self._pace.seconds_per_token / max(1, self._sound)
 
     def _drop(self, job: Job) -> None:
         """Take back a job that no worker has begun; its place is free at once."""
@@ -196,12 +200,10 @@ class Batcher:
             if self._sound < self._workers:  # lost, but nobody took its place or that one is lost too
                 self._lost.discard(me)
             while me not in self._lost and not self._closed:
-                for lane in tuple(self._turns):
-                    if group := self._group(lane):
-                        self._turns.remove(lane)
-                        self._turns.append(lane)
-                        self._running[me] = group
-                        return group
+                waiting = [lane for lane in self._lanes.values() if lane.texts]
+                if waiting:
+                    self._running[me] = group = self._group(min(waiting, key=lambda lane: lane.served))
+                    return group
                 self._change.wait()
             self._running.pop(me, None)
             self._lost.discard(me)
@@ -224,17 +226,22 @@ class Batcher:
             job.started = time.perf_counter()
             tokens += job.cost
             group.append(job)
+        self._served = lane.served
+        lane.served += tokens
         return group
 
     def _work(self) -> None:
         while group := self._take():
-            began = group[0].started
-            results = _results(group)
-            spent = (time.perf_counter() - began) / max(1, sum(job.cost for job in group))
-            spent = min(spent, _MOST_TIMES * self._seconds_per_token)
-            self._seconds_per_token += _NEWEST * (spent - self._seconds_per_token)
+            results = _results(group[0].work, [job.item for job in group])
+            spent = time.perf_counter() - group[0].started
+            tokens = sum(job.cost for job in group)
+            # Of what was refused or failed the time says nothing; beyond GROUP_TOKENS (evidence) the cost is a guess.
+            if tokens <= GROUP_TOKENS and not any(error for _, error in results):
+                with self._change:
+                    self._pace.measured(tokens, spent)
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-                group[0].future.get_loop().call_soon_threadsafe(_settle, group, results)
+                group[0].future.get_loop().call_soon_threadsafe(_settle, group, results, spent)
+            del group, results  # until there is more to do nobody should hold these texts
 
     @property
     def _sound(self) -> int:
@@ -258,22 +265,29 @@ class Batcher:
             self._hire()
 
 
-def _results(group: Sequence[Job]) -> list[tuple[Any, BaseException | None]]:
-    """Result or exception of each job; a group of which one fails is taken apart, so that the others do not."""
+def _results(work: Work, items: Sequence[Any]) -> list[tuple[Any, BaseException | None]]:
+    """Result or exception of each item; a group of which one fails is taken apart, so that the others do not.
+
+    Knows no job: the exception's traceback knows this frame, and were it to know the future that
+    will hold the exception, the circle would keep the text.
+    """
     try:
-        return [(result, None) for result in group[0].work([job.item for job in group])]
-    except Exception as error:
-        if len(group) > 1:
-            return [found for job in group for found in _results([job])]
-        if isinstance(error, StopIteration):  # which no future can hold
-            error = EngineFailed("the engine raised StopIteration")
-        return [(None, error)]
+        results = work(items)
+        if len(results) != len(items):
+            raise EngineFailed(f"{len(results)} answers to {len(items)} texts")
+        return [(result, None) for result in results]
     except BaseException as error:  # a worker never dies of what the engine does
-        return [(None, EngineFailed(f"the engine raised {type(error).__name__}"))] * len(group)
+        if len(items) > 1:
+            return [found for item in items for found in _results(work, [item])]
+        # StopIteration is what no future can hold.
+        if not isinstance(error, Exception) or isinstance(error, StopIteration):
+            return [(None, EngineFailed(f"the engine raised {type(error).__name__}"))]
+        return [(None, error)]
 
 
-def _settle(group: Sequence[Job], results: Sequence[tuple[Any, BaseException | None]]) -> None:
+def _settle(group: Sequence[Job], results: Sequence[tuple[Any, BaseException | None]], spent: float) -> None:
     for job, found in zip(group, results, strict=True):
+        job.beside = spent * (len(group) - 1) / len(group)
         job.settle(*found)
 
 

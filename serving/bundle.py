@@ -27,6 +27,9 @@ SELF_CHECK = (
     "ＡＰＰ打不开😡，刪了重裝也沒用",
 )
 
+# A pass through the network costs as much as this many tokens, however short the text.
+_PASS_TOKENS = 25
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -96,30 +99,26 @@ class Bundle:
         return self.answers([case], now)[0]
 
     def answers(self, cases: Sequence[Case], now: datetime | None = None) -> list[Answer]:
-        """Answer texts, in order and as if each were alone; what they did together counts an equal part for each.
+        """Answer texts, in order and as if each were alone; the seconds of a step are an equal part for each.
 
         Raises InvalidInput when one of them is refused, EngineFailed for NaN.
         """
-        if len({case.explain for case in cases}) > 1:
-            return [self.answer(case, now) for case in cases]
-        readings, began = [], [time.perf_counter()]
-        for case in cases:
-            readings.append(self.classifier.read(case.text))
-            began.append(time.perf_counter())
-        found = self.classify(readings, [case.facts for case in cases], cases[0].explain)
-        read, inferred = began[-1], time.perf_counter()
-        answers, planned = [], inferred
-        for place, (case, answer) in enumerate(zip(cases, found, strict=True)):
+        began = time.perf_counter()
+        readings = [self.classifier.read(case.text) for case in cases]
+        read = time.perf_counter()
+        found: dict[int, Classification] = {}
+        for explain in {case.explain for case in cases}:
+            places = [place for place, case in enumerate(cases) if case.explain == explain]
+            answers = self.classify([readings[p] for p in places], [cases[p].facts for p in places], explain)
+            found.update(zip(places, answers, strict=True))
+        inferred = time.perf_counter()
+        plans = []
+        for place, case in enumerate(cases):
             context = CaseContext(case.channel, case.industry, case.received_at, now or datetime.now(UTC))
-            plan = self.plan(answer, context)
-            before, planned = planned, time.perf_counter()
-            steps = {
-                "tokenise": began[place + 1] - began[place],
-                "infer": (inferred - read) / len(cases),
-                "plan": planned - before,
-            }
-            answers.append(Answer(answer, plan, readings[place].tokens.used, steps))
-        return answers
+            plans.append(self.plan(found[place], context))
+        ends = {"tokenise": read - began, "infer": inferred - read, "plan": time.perf_counter() - inferred}
+        steps = {step: seconds / len(cases) for step, seconds in ends.items()}
+        return [Answer(found[p], plans[p], readings[p].tokens.used, steps) for p in range(len(cases))]
 
     def classify(
         self, readings: Sequence[Reading], facts: Iterable[CaseFacts] | None = None, explain: bool = False
@@ -142,10 +141,10 @@ class Bundle:
         return whole(found, self.plan(found, context or CaseContext()))
 
     def cost(self, case: Case) -> int:
-        """Tokens that answering may take, guessed without reading the text: a character gives at most about one."""
+        """Tokens whose time answering may take, guessed without reading: a character gives at most about one."""
         length = len(case.text) if isinstance(case.text, str) else 0
         passes = 9 if case.explain else 1
-        return min(length + 2, self.classifier.decoding.max_tokens) * passes + length // 64
+        return min(length + 2 + _PASS_TOKENS, self.classifier.decoding.max_tokens) * passes + length // 64
 
     def check(self) -> None:
         """Answer the texts of ``SELF_CHECK``, each twice, as a service would. Raises KesuError when that fails."""

@@ -85,7 +85,7 @@ class Stalled(ServiceError):
 
 
 class EngineTimeout(ServiceError):
-    """The model was at work on this text when the request's time ran out."""
+    """The model was at work on this text (and a few others) when the request's time ran out."""
 
 
 # 499 is nginx's code for a caller who hung up; it is only ever seen in logs and metrics.

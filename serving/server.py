@@ -33,7 +33,7 @@ KEEP_ALIVE = 75
 # Exit code of a process that ended itself because every worker hung.
 STALLED = 75
 # New objects between two collections. A request makes some hundreds and leaves no cycles; the default of 700 looks
-# through all young objects twice a request, and through all there are every few seconds.
+# through the young ones twice a request, and through all there are every few seconds.
 _COLLECT_AFTER = 20_000
 
 
@@ -66,11 +66,14 @@ def run(settings: Settings, listener: socket.socket, ready: Callable[[], object]
     """
 
     def load() -> Bundle:
-        return Bundle.load(settings.model, settings.playbook, settings.severity_rules, settings.threads)
+        # The workers are the threads; an engine with more of its own would only crowd the processors, and those
+        # could not be replaced when they hang.
+        return Bundle.load(settings.model, settings.playbook, settings.severity_rules, threads=1)
 
     bundle = load()
     bundle.check()
-    # Model, rules, playbook and code live as long as the process: the collector need not look through them.
+    # Model, rules, playbook and code stay: the collector need not look through them. (What a reload replaces goes
+    # all the same: it holds no circles.)
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)

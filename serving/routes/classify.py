@@ -40,7 +40,10 @@ async def classify(body: ClassifyRequest, request: Request) -> Response:
     case = body.case(record.request_id)
     (found,) = await service_of(request).answer([case], record, functools.partial(hung_up, request))
     if isinstance(found, Exception):
-        raise found
+        try:
+            raise found
+        finally:
+            del found  # its traceback knows this frame, which must not know it: a circle that would keep the text
     return json_response(found.to_dict(case.id), headers={"X-Kesu-Id": showable(case.id)})
 
 

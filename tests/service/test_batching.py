@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -42,7 +44,7 @@ def run(
     scenario: Callable[[Batcher], Coroutine[Any, Any, None]],
     *,
     workers: int = 1,
-    patience: float = 100e-4,
+    patience: float = 0.01,
     call_timeout: float = LONG,
 ) -> None:
     async def main() -> None:
@@ -93,6 +95,8 @@ def test_worker_survives_whatever_the_engine_raises(error: BaseException) -> Non
     async def scenario(batcher: Batcher) -> None:
         results, _ = await batcher.run(SINGLE, called, [(fails(error), 1)], LONG)
         assert isinstance(results[0], EngineFailed)
+        mixed, _ = await batcher.run(SINGLE, called, [(lambda: 1, 1), (fails(error), 1), (lambda: 3, 1)], LONG)
+        assert (mixed[0], type(mixed[1]), mixed[2]) == (1, EngineFailed, 3)
         assert (await batcher.run(SINGLE, called, [(lambda: 7, 1)], LONG))[0] == [7]
 
     run(scenario)
@@ -174,39 +178,110 @@ def test_texts_of_other_work_are_never_taken_together() -> None:
     run(scenario)
 
 
-def test_one_stall_does_not_shrink_the_queue() -> None:
+def test_one_stall_does_not_shrink_the_queue_nor_do_failures_widen_it() -> None:
     async def scenario(batcher: Batcher) -> None:
-        for _ in range(3):
-            gate = Gate()
-            stalled = await held(batcher, gate)
-            await asyncio.sleep(0.2)  # 0.02 s a token, 200 times the usual
-            gate.open.set()
-            await stalled
         gate = Gate()
-        busy = await held(batcher, gate)
-        waiting = asyncio.create_task(batcher.run(SINGLE, called, [(lambda: 1, 30)] * 2, LONG))
-        await until(lambda: batcher.waiting(SINGLE)[0] == 2)
-        also = asyncio.create_task(batcher.run(SINGLE, called, [(lambda: 2, 10)], LONG))
-        await until(lambda: batcher.waiting(SINGLE)[0] == 3)
+        stalled = await held(batcher, gate)
+        await asyncio.sleep(0.2)  # 0.02 s a token, 200 times the usual
         gate.open.set()
-        await asyncio.gather(busy, waiting, also)
+        await stalled
+        await batcher.run(BATCH, called, [(fails(ValueError("x")), 100)] * 50, LONG)
+        gate = Gate()
+        busy = await held(batcher, gate)  # 10 tokens
+        waiting = [asyncio.create_task(batcher.run(SINGLE, called, [(lambda: 1, 20)], LONG)) for _ in range(3)]
+        await until(lambda: batcher.waiting(SINGLE) == (3, 60))
+        with pytest.raises(Overloaded):
+            await batcher.run(SINGLE, called, [(lambda: 1, 80)], LONG)
+        gate.open.set()
+        await asyncio.gather(busy, *waiting)
 
     run(scenario)
+
+
+def test_what_an_item_waits_for_its_company_counts_as_waiting() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        gate = Gate()
+        busy = await held(batcher, gate)
+
+        def slow(items: Sequence[float]) -> Sequence[float]:
+            time.sleep(sum(items))
+            return items
+
+        waiting = asyncio.create_task(batcher.run(SINGLE, slow, [(0.1, 1)] * 4, LONG))
+        await until(lambda: batcher.waiting(SINGLE)[0] == 4)
+        gate.open.set()
+        _, waited = await waiting
+        assert min(waited) >= 0.3
+        await busy
+
+    run(scenario)
+
+
+def test_wrong_number_of_results_is_a_fault_of_the_engine() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        results, _ = await batcher.run(SINGLE, lambda items: [1] * (len(items) + 1), [(0, 1)] * 3, LONG)
+        assert [type(result) for result in results] == [EngineFailed] * 3
+
+    run(scenario)
+
+
+def test_a_failed_text_is_not_kept_until_the_collector_comes() -> None:
+    class Text(str):
+        pass
+
+    def refuse(items: Sequence[Any]) -> list[Any]:
+        raise ValueError("refused")
+
+    async def scenario(batcher: Batcher) -> None:
+        text = Text("text")
+        gone = weakref.ref(text)
+        results, _ = await batcher.run(SINGLE, refuse, [(text, 1)], LONG)
+        assert isinstance(results[0], ValueError)
+        del text, results
+        assert await batcher.run(SINGLE, called, [(lambda: 1, 1)], LONG)
+        assert gone() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(scenario)
+    finally:
+        gc.enable()
 
 
 def test_a_single_text_does_not_wait_for_a_whole_batch() -> None:
     async def scenario(batcher: Batcher) -> None:
         gate, order = Gate(), []
         busy = await held(batcher, gate)
-        batch = asyncio.create_task(batcher.run(BATCH, called, [(lambda: order.append("batch"), 1)] * 20, LONG))
+        batch = asyncio.create_task(batcher.run(BATCH, called, [(lambda: order.append("batch"), 10)] * 20, LONG))
         await until(lambda: batcher.waiting(BATCH)[0] == 20)
-        single = asyncio.create_task(batcher.run(SINGLE, called, [(lambda: order.append("single"), 1)], LONG))
+        single = asyncio.create_task(batcher.run(SINGLE, called, [(lambda: order.append("single"), 10)], LONG))
         await until(lambda: batcher.waiting(SINGLE)[0] == 1)
         gate.open.set()
         await asyncio.gather(busy, batch, single)
         assert order.index("single") <= GROUP_TEXTS
 
-    run(scenario)
+    run(scenario, patience=LONG)
+
+
+def test_lanes_take_turns_by_tokens_not_by_texts() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        gate, order = Gate(), []
+        busy = await held(batcher, gate)
+        batch = asyncio.create_task(
+            batcher.run(BATCH, called, [(lambda: order.append("batch"), GROUP_TOKENS)] * 4, LONG)
+        )
+        await until(lambda: batcher.waiting(BATCH)[0] == 4)
+        single = [
+            asyncio.create_task(batcher.run(SINGLE, called, [(lambda: order.append("single"), 10)], LONG))
+            for _ in range(20)
+        ]
+        await until(lambda: batcher.waiting(SINGLE)[0] == 20)
+        gate.open.set()
+        await asyncio.gather(busy, batch, *single)
+        assert order.index("batch", order.index("single")) >= 20  # 200 tokens of singles against one text of the batch
+
+    run(scenario, patience=LONG)
 
 
 def test_caller_who_hung_up_costs_nothing_and_frees_the_place() -> None:

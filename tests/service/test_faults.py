@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from serving.bundle import Bundle
+from serving.bundle import Bundle, Case
+from serving.pace import Pace
 from serving.security import hash_key
 from tests.service.conftest import Kept, Start
 from tests.service.engines import PATIENCE, Gated, Picky, Poisoned
@@ -26,9 +27,11 @@ def good(bundle: Bundle) -> Any:
     return bundle.classifier.engine
 
 
-def test_overload_is_refused_with_429_and_what_was_taken_is_answered(start: Start, good: Any) -> None:
+def test_overload_is_refused_with_429_and_what_was_taken_is_answered(start: Start, bundle: Bundle, good: Any) -> None:
     engine = Gated(good)
-    client = start(engine=engine, threads=1, waiting_seconds=2 * (len(LOST_PARCEL) + 2) * 1e-4)
+    client = start(
+        engine=engine, threads=1, waiting_seconds=3.5 * bundle.cost(Case(LOST_PARCEL)) * Pace().seconds_per_token
+    )
     with ThreadPoolExecutor(12) as pool:
         first = pool.submit(client.post, "/v1/classify", json=ONE)
         assert engine.begun.acquire(timeout=PATIENCE)
