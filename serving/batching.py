@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from serving.errors import CallerGone, EngineFailed, EngineTimeout, Overloaded, QueueTimeout, Stalled
@@ -51,9 +52,22 @@ class Job:
             self.future.set_exception(error)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of a lane, in seconds.
+
+    ``patience``: in what time a request must be expected to have its answer, by its own tokens, those
+    before it and the pace measured so far; else it is refused at once, unless its lane is empty.
+    ``hang``: how long the texts that a worker took together may take before it counts as lost.
+    """
+
+    patience: float
+    hang: float
+
+
 class _Lane:
-    def __init__(self, patience: float):
-        self.patience = patience
+    def __init__(self, limits: Limits):
+        self.limits = limits
         self.jobs: deque[Job] = deque()
         self.texts = self.tokens = 0
         self.served = 0  # tokens that workers have taken from here, as far as that decides whose turn it is
@@ -62,19 +76,15 @@ class _Lane:
 class Batcher:
     """A bounded queue in front of ``workers`` threads.
 
-    ``patience`` tells for each lane in how many seconds a request must be expected to have its
-    answer, by its own tokens, those before it and the pace measured so far; else it is refused at
-    once. Nothing that finds its lane empty is refused.
-    ``call_timeout`` (seconds) is how long the texts that a worker took together may take before it
-    counts as lost and is replaced, while there are fewer than twice ``workers`` threads. A lost
-    worker whose texts end after all goes on if it is missing, else goes home. While every worker
-    is lost the service counts as stalled.
+    A worker that is lost is replaced, while there are fewer than twice ``workers`` threads. One
+    whose texts end after all goes on if it is missing, else goes home. While every worker is lost
+    the service counts as stalled.
     """
 
-    def __init__(self, workers: int, patience: Mapping[str, float], call_timeout: float):
-        self._lanes = {name: _Lane(seconds) for name, seconds in patience.items()}
+    def __init__(self, workers: int, lanes: Mapping[str, Limits]):
+        self._lanes = {name: _Lane(limits) for name, limits in lanes.items()}
         self._served = 0
-        self._workers, self._call_timeout = workers, call_timeout
+        self._workers = workers
         self._change = threading.Condition()
         self._running: dict[threading.Thread, list[Job]] = {}
         self._lost: set[threading.Thread] = set()
@@ -160,7 +170,7 @@ class Batcher:
             self._heal()
             if not self._sound:
                 raise Stalled("the model does not answer; the service must be restarted", retry_after=10)
-            if lane.texts and self._seconds(lane, lane.tokens + tokens) > lane.patience:
+            if lane.texts and self._seconds(lane, lane.tokens + tokens) > lane.limits.patience:
                 seconds = self._seconds(lane, lane.tokens)
                 message = f"{lane.texts} texts wait already; send this one again later"
                 raise Overloaded(message, retry_after=max(1, math.ceil(seconds)))
@@ -257,9 +267,9 @@ class Batcher:
         """Replace workers that have hung on one text for too long, up to twice as many threads as workers."""
         if self._closed or not self._started:
             return
-        late = time.perf_counter() - self._call_timeout
+        now = time.perf_counter()
         for worker, group in tuple(self._running.items()):
-            if group and group[0].started < late:
+            if group and now - group[0].started > group[0].lane.limits.hang:
                 self._lost.add(worker)
         while self._sound < self._workers and len(self._running) < 2 * self._workers:
             self._hire()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from model.cpus import available_cpus
 from model.errors import KesuError
-from serving.batching import BATCH, SINGLE, Batcher
+from serving.batching import BATCH, SINGLE, Batcher, Limits
 from serving.bundle import Answer, Bundle, Case, Loader
 from serving.errors import Overloaded, ReloadRefused, Stalled
 from serving.logs import Log, fault, text_hash
@@ -39,9 +39,10 @@ class Service:
         self.shares = Shares(settings.texts_per_second, settings.burst_texts)
         self.batcher = Batcher(
             settings.threads or available_cpus(),
-            {SINGLE: settings.waiting_seconds, BATCH: settings.waiting_batch_seconds},
-            # Both lanes share the workers: one that is late for a single text may still be waited for by a batch.
-            max(settings.text_seconds, settings.batch_seconds),
+            {
+                SINGLE: Limits(settings.waiting_seconds, settings.text_seconds),
+                BATCH: Limits(settings.waiting_batch_seconds, settings.batch_seconds),
+            },
         )
         self._reloading = asyncio.Lock()
         for place, name in enumerate(("texts", "tokens")):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from serving.batching import BATCH, GROUP_TEXTS, GROUP_TOKENS, SINGLE, Batcher
+from serving.batching import BATCH, GROUP_TEXTS, GROUP_TOKENS, SINGLE, Batcher, Limits
 from serving.errors import CallerGone, EngineFailed, EngineTimeout, Overloaded, QueueTimeout, Stalled
 
 LONG = 30.0
@@ -45,10 +45,10 @@ def run(
     *,
     workers: int = 1,
     patience: float = 0.01,
-    call_timeout: float = LONG,
+    hang: float = LONG,
 ) -> None:
     async def main() -> None:
-        batcher = Batcher(workers, {SINGLE: patience, BATCH: patience}, call_timeout)
+        batcher = Batcher(workers, dict.fromkeys((SINGLE, BATCH), Limits(patience, hang)))
         batcher.start()
         try:
             await scenario(batcher)
@@ -350,7 +350,7 @@ def test_hanging_workers_are_replaced_until_all_hang_then_requests_are_refused_a
             await batcher.run(SINGLE, called, [(lambda: 1, 1)], LONG)
         gate.open.set()
 
-    run(scenario, call_timeout=0.2)
+    run(scenario, hang=0.2)
 
 
 def test_hanging_worker_that_comes_back_goes_home() -> None:
@@ -362,7 +362,7 @@ def test_hanging_worker_that_comes_back_goes_home() -> None:
         gate.open.set()
         await until(lambda: len(batcher._running) == 1 and not batcher._lost)
 
-    run(scenario, call_timeout=0.2)
+    run(scenario, hang=0.2)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -382,7 +382,7 @@ def test_after_a_slow_spell_of_all_workers_and_replacements_texts_are_answered_a
             assert not batcher.stalled
             assert (await batcher.run(SINGLE, called, [(lambda: 1, 1)] * 9, LONG))[0] == [1] * 9
 
-    run(scenario, workers=workers, call_timeout=0.05)
+    run(scenario, workers=workers, hang=0.05)
 
 
 def test_beside_a_worker_that_hangs_for_good_a_slow_one_goes_on_each_time() -> None:
@@ -400,12 +400,12 @@ def test_beside_a_worker_that_hangs_for_good_a_slow_one_goes_on_each_time() -> N
         forever.open.set()
         await until(lambda: len(batcher._running) == 1 and not batcher._lost)
 
-    run(scenario, call_timeout=0.05)
+    run(scenario, hang=0.05)
 
 
 def test_stalled_only_between_start_and_close() -> None:
     async def main() -> None:
-        batcher = Batcher(1, {SINGLE: 1}, LONG)
+        batcher = Batcher(1, {SINGLE: Limits(1, LONG)})
         assert not batcher.stalled
         batcher.start()
         batcher.close()

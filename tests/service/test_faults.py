@@ -84,7 +84,7 @@ def tensor() -> dict[str, Any]:
 
 def test_sleeping_engine_is_a_504_then_503_and_the_probes_say_so(start: Start, good: Any) -> None:
     engine = Gated(good)
-    client = start(engine=engine, threads=1, text_seconds=0.2, batch_seconds=0.2)
+    client = start(engine=engine, threads=1, text_seconds=0.2)
     assert client.post("/v1/classify", json=ONE).status_code == 504
     codes = [client.post("/v1/classify", json=ONE).status_code for _ in range(6)]
     assert set(codes) <= {503, 504}

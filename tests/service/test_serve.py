@@ -141,7 +141,7 @@ OnnxEngine.logits = logits
 def test_serve_starts_anew_when_every_worker_hangs(model_folder: Path, tmp_path: Path) -> None:
     flag, body = tmp_path / "hang", json.dumps({"text": LOST_PARCEL}).encode()
     (tmp_path / "sitecustomize.py").write_text(HANGING.format(flag=str(flag)), encoding="utf-8")
-    short = {"KESU_TEXT_SECONDS": "0.5", "KESU_BATCH_SECONDS": "0.5", "KESU_STALLED_SECONDS": "0.5"}
+    short = {"KESU_TEXT_SECONDS": "0.5", "KESU_STALLED_SECONDS": "0.5"}
     with process("--model", str(model_folder), PYTHONPATH=str(tmp_path), **short) as (running, address, log):
         flag.touch()
         for _ in range(2):  # the worker, then its replacement
