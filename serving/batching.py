@@ -56,8 +56,8 @@ class Job:
 class Limits:
     """Of a lane, in seconds.
 
-    ``patience``: in what time a request must be expected to have its answer, by its own tokens, those
-    before it and the pace measured so far; else it is refused at once, unless its lane is empty.
+    ``patience``: in what time a request must be expected to have its turn, by the tokens before it and
+    the pace measured so far; else it is refused at once, unless its lane is empty or a worker is free.
     ``hang``: how long the texts that a worker took together may take before it counts as lost.
     """
 
@@ -170,24 +170,37 @@ class Batcher:
             self._heal()
             if not self._sound:
                 raise Stalled("the model does not answer; the service must be restarted", retry_after=10)
-            if lane.texts and self._seconds(lane, lane.tokens + tokens) > lane.limits.patience:
-                seconds = self._seconds(lane, lane.tokens)
+            seconds = self._seconds(lane)
+            if lane.texts and self._sound <= self._busy + lane.texts and seconds > lane.limits.patience:
                 message = f"{lane.texts} texts wait already; send this one again later"
                 raise Overloaded(message, retry_after=max(1, math.ceil(seconds)))
             jobs = [Job(work, item, cost, lane, loop.create_future()) for item, cost in items]
-            if not lane.texts:  # what it did not ask for while others worked is not owed to it
-                lane.served = max(lane.served, self._served)
+            # What a lane did not ask for while others worked is not owed to it, nor does it owe much for one text.
+            if not lane.texts:
+                lane.served = max(self._served, min(lane.served, self._served + GROUP_TOKENS))
             lane.jobs.extend(jobs)
             lane.texts += len(jobs)
             lane.tokens += tokens
             self._change.notify(len(jobs))
         return jobs
 
-    def _seconds(self, lane: _Lane, tokens: int) -> float:
-        """Seconds until ``tokens`` of ``lane`` are read: after what is begun, and other lanes have as many turns."""
-        begun = sum(job.cost for worker, group in self._running.items() if worker not in self._lost for job in group)
-        beside = sum(min(other.tokens, tokens) for other in self._lanes.values() if other is not lane)
-        return (begun + beside + tokens) * self._pace.seconds_per_token / max(1, self._sound)
+    def _seconds(self, lane: _Lane) -> float:
+        """Seconds until a new text of ``lane`` has its turn: after the rest of what is begun, and what waits before it.
+
+        Other lanes have as many turns meanwhile.
+        """
+        now, pace = time.perf_counter(), self._pace.seconds_per_token
+        begun = sum(
+            max(0.0, sum(job.cost for job in group) * pace - (now - group[0].started))
+            for worker, group in self._running.items()
+            if group and worker not in self._lost
+        )
+        beside = sum(min(other.tokens, lane.tokens) for other in self._lanes.values() if other is not lane)
+        return (begun + (beside + lane.tokens) * pace) / max(1, self._sound)
+
+    @property
+    def _busy(self) -> int:
+        return sum(bool(group) and worker not in self._lost for worker, group in self._running.items())
 
     def _drop(self, job: Job) -> None:
         """Take back a job that no worker has begun; its place is free at once."""
@@ -196,6 +209,8 @@ class Batcher:
                 job.dropped = True
                 job.item = None  # lets go of the text
                 self._leave(job)
+                if not job.lane.texts:
+                    job.lane.jobs.clear()  # none but dropped ones
 
     @staticmethod
     def _leave(job: Job) -> None:
@@ -245,8 +260,8 @@ class Batcher:
             results = _results(group[0].work, [job.item for job in group])
             spent = time.perf_counter() - group[0].started
             tokens = sum(job.cost for job in group)
-            # Of what was refused or failed the time says nothing; beyond GROUP_TOKENS (evidence) the cost is a guess.
-            if tokens <= GROUP_TOKENS and not any(error for _, error in results):
+            # Of what was refused or failed the time says nothing.
+            if not any(error for _, error in results):
                 with self._change:
                     self._pace.measured(tokens, spent)
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
@@ -260,8 +275,8 @@ class Batcher:
     def _hire(self) -> None:
         # Daemons: one that hangs in the engine must not keep the process from ending.
         worker = threading.Thread(target=self._work, name="kesu-worker", daemon=True)
+        worker.start()  # first, as it may fail; the thread itself waits for the lock that is held here
         self._running[worker] = []
-        worker.start()
 
     def _heal(self) -> None:
         """Replace workers that have hung on one text for too long, up to twice as many threads as workers."""
@@ -271,8 +286,9 @@ class Batcher:
         for worker, group in tuple(self._running.items()):
             if group and now - group[0].started > group[0].lane.limits.hang:
                 self._lost.add(worker)
-        while self._sound < self._workers and len(self._running) < 2 * self._workers:
-            self._hire()
+        with contextlib.suppress(RuntimeError):  # no more threads at the moment; the next look tries again
+            while self._sound < self._workers and len(self._running) < 2 * self._workers:
+                self._hire()
 
 
 def _results(work: Work, items: Sequence[Any]) -> list[tuple[Any, BaseException | None]]:

@@ -9,6 +9,8 @@ _KEPT = 0.9
 # A moment at which the machine stood still must not count for more than this many times the usual, and nothing that
 # did not pass through the network for less than the fastest processor needs.
 _MOST_TIMES, _FASTEST = 4.0, 1e-5
+# A measurement of more tokens (evidence for a long text) counts as one of so many: its cost was a guess.
+_MOST_TOKENS = 640
 
 
 class Pace:
@@ -24,6 +26,7 @@ class Pace:
 
     def measured(self, tokens: int, seconds: float) -> None:
         """Note that one worker took ``seconds`` for ``tokens``."""
-        usual = self.seconds_per_token * tokens
-        self._seconds = _KEPT * self._seconds + min(max(seconds, _FASTEST * tokens), _MOST_TIMES * usual)
-        self._tokens = _KEPT * self._tokens + tokens
+        pace = min(max(seconds / max(1, tokens), _FASTEST), _MOST_TIMES * self.seconds_per_token)
+        weight = min(tokens, _MOST_TOKENS)
+        self._seconds = _KEPT * self._seconds + pace * weight
+        self._tokens = _KEPT * self._tokens + weight

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     burst_texts: int = Field(256, ge=1, description="texts a key may send at once before its share counts")
 
     waiting_seconds: float = Field(
-        0.35, gt=0, description="a single text that must be expected to take longer gets a 429"
+        0.35, gt=0, description="a single text that must be expected to wait longer gets a 429"
     )
     waiting_batch_seconds: float = Field(10, gt=0, description="the same for texts in batches")
     batch_items: int = Field(256, ge=1, le=4096)

@@ -26,6 +26,8 @@ CODE = "import sys; sys.path[:] = sys.argv[3:]; from serving.supervisor import c
 # A child that lived this long died of something else than its start.
 _SETTLED = 30.0
 _LONGEST_PAUSE = 30.0
+# Seconds beyond the drain time until a child that was told to end is killed.
+_GRACE = 5.0
 
 
 def supervise(settings: Settings) -> int:
@@ -140,6 +142,10 @@ class _Supervisor:
         """Tell the child to end. Once it has closed its own listening socket callers are refused, not left to wait."""
         process.terminate()
         self.listener.close()
+        # One that does not heed it, because something in it hangs, must not keep whoever told it waiting for ever.
+        last = threading.Timer(self.settings.drain_seconds + _GRACE, process.kill)
+        last.daemon = True
+        last.start()
 
 
 def _warnings() -> list[str]:

@@ -106,8 +106,8 @@ def test_above_the_budget_a_request_is_refused_at_once_and_told_when_to_return()
     async def scenario(batcher: Batcher) -> None:
         gate = Gate()
         busy = await held(batcher, gate)
-        waiting = asyncio.create_task(batcher.run(SINGLE, called, [(lambda: 1, 100)], LONG))
-        await until(lambda: batcher.waiting(SINGLE) == (1, 100))
+        waiting = asyncio.create_task(batcher.run(SINGLE, called, [(lambda: 1, 101)], LONG))
+        await until(lambda: batcher.waiting(SINGLE) == (1, 101))
         with pytest.raises(Overloaded) as refused:
             await batcher.run(SINGLE, called, [(lambda: 2, 1)], LONG)
         assert refused.value.retry_after
@@ -186,16 +186,65 @@ def test_one_stall_does_not_shrink_the_queue_nor_do_failures_widen_it() -> None:
         gate.open.set()
         await stalled
         await batcher.run(BATCH, called, [(fails(ValueError("x")), 100)] * 50, LONG)
-        gate = Gate()
-        busy = await held(batcher, gate)  # 10 tokens
-        waiting = [asyncio.create_task(batcher.run(SINGLE, called, [(lambda: 1, 20)], LONG)) for _ in range(3)]
-        await until(lambda: batcher.waiting(SINGLE) == (3, 60))
+        gate, waiting = Gate(), []
+        busy = await held(batcher, gate)
+        await asyncio.sleep(0.02)  # longer than it was expected to take
+        for before in range(5):  # up to 80 tokens before it: 8 of 10 ms
+            waiting.append(asyncio.create_task(batcher.run(SINGLE, called, [(lambda: 1, 20)], LONG)))
+            await until(lambda: batcher.waiting(SINGLE)[0] == before + 1)  # noqa: B023
         with pytest.raises(Overloaded):
-            await batcher.run(SINGLE, called, [(lambda: 1, 80)], LONG)
+            await batcher.run(SINGLE, called, [(lambda: 1, 20)], LONG)
         gate.open.set()
         await asyncio.gather(busy, *waiting)
 
     run(scenario)
+
+
+def test_nothing_is_refused_while_a_worker_is_free() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        costs = [batcher.run(SINGLE, called, [(lambda: 1, 10_000)], LONG) for _ in range(4)]
+        assert [results for results, _ in await asyncio.gather(*costs)] == [[1]] * 4
+
+    run(scenario, workers=4)
+
+
+def test_a_thread_that_cannot_be_started_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def scenario(batcher: Batcher) -> None:
+        gate = Gate()
+        await batcher.run(SINGLE, gate.work, [(None, 1)], 0.2)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            assert batcher.stalled
+        assert not batcher.stalled  # looking hires the replacement
+        assert (await batcher.run(SINGLE, called, [(lambda: 1, 1)], LONG))[0] == [1]
+        gate.open.set()
+
+    run(scenario, hang=0.05)
+
+
+def test_one_large_text_does_not_close_its_lane() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        gate, order = Gate(), []
+        busy = await held(batcher, gate)
+
+        def slow() -> None:
+            order.append("batch")
+            time.sleep(0.03)
+
+        batch = asyncio.create_task(batcher.run(BATCH, called, [(slow, GROUP_TOKENS)] * 9, LONG))
+        await until(lambda: batcher.waiting(BATCH)[0] == 9)
+        large = asyncio.create_task(batcher.run(SINGLE, called, [(lambda: order.append("large"), 9000)], LONG))
+        await until(lambda: batcher.waiting(SINGLE)[0] == 1)
+        gate.open.set()
+        await large
+        await batcher.run(SINGLE, called, [(lambda: order.append("small"), 1)], LONG)
+        await asyncio.gather(busy, batch)
+        assert order.index("small") - order.index("large") <= 3
+
+    run(scenario, patience=LONG)
 
 
 def test_what_an_item_waits_for_its_company_counts_as_waiting() -> None:

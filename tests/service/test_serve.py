@@ -155,6 +155,18 @@ def test_serve_starts_anew_when_every_worker_hangs(model_folder: Path, tmp_path:
         assert running.wait(PATIENCE) == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody ends the service there")
+def test_serve_ends_although_a_reload_hangs(model_folder: Path, tmp_path: Path) -> None:
+    flag = tmp_path / "hang"
+    (tmp_path / "sitecustomize.py").write_text(HANGING.format(flag=str(flag)), encoding="utf-8")
+    with process("--model", str(model_folder), PYTHONPATH=str(tmp_path), KESU_DRAIN_SECONDS="0") as (running, _, log):
+        flag.touch()
+        running.send_signal(signal.SIGHUP)  # its self-check never comes back
+        time.sleep(1)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(PATIENCE) == 128 + signal.SIGKILL, log
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the worker")
 def test_serve_leaves_no_worker_behind(model_folder: Path) -> None:
     with process("--model", str(model_folder)) as (running, _, _log):
