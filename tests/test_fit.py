@@ -87,6 +87,14 @@ def test_fit_learns_repeats_itself_and_saves(run: Fit, tmp_path: Path) -> None:
     assert losses(tmp_path / "one") != losses(tmp_path / "other")
 
 
+def test_fit_in_half_precision_gives_back_a_network_in_full_precision(run: Fit, tmp_path: Path) -> None:
+    network = run(tmp_path, "optimisation.precision=bf16").eval()
+    ids = torch.tensor([[0, 5, 6, 7, 2]])
+    with torch.no_grad():
+        found, expected = network(ids), load(tmp_path / "best").eval()(ids)
+    torch.testing.assert_close(found.causes, expected.causes, atol=1e-5, rtol=1e-5)  # bf16 is off by 1e-2
+
+
 def test_fit_resumes_where_it_was_killed(run: Fit, tmp_path: Path) -> None:
     def killed(evaluation: int) -> float:
         if evaluation == 3:

@@ -72,7 +72,14 @@ def small(lenient_gate: None, tiny_base: Path, tmp_path_factory: pytest.TempPath
     (folder / "toy.yaml").write_text(SMALL_TAXONOMY, encoding="utf-8")
     rows, held_out = write(folder / "rows.jsonl", keyword_rows(SMALL, 240)), folder / "held_out.jsonl"
     write(held_out, keyword_rows(SMALL, 100, seed=1))
-    config = settings(tiny_base, rows, held_out, f"data.taxonomy={folder / 'toy.yaml'}", "optimisation.epochs=14")
+    config = settings(
+        tiny_base,
+        rows,
+        held_out,
+        f"data.taxonomy={folder / 'toy.yaml'}",
+        "optimisation.epochs=14",
+        "optimisation.precision=bf16",
+    )
     done = train(config, folder / "out", name="toy", version="3")
     assert done is not None
     return Small(folder / "out", folder / "toy.yaml", rows, held_out)

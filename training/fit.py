@@ -278,6 +278,8 @@ def fit(
         network.load_state_dict(load_file(best / "model.safetensors"))
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        # Takes bf16 back out of `forward`: what is calibrated and exported from here on computes in fp32.
+        trainer.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
     if trainer.is_world_process_zero():
         network.save_pretrained(output / "best")
         tokenizer.save_pretrained(output / "best")
