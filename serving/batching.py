@@ -279,7 +279,7 @@ class Batcher:
         self._running[worker] = []
 
     def _heal(self) -> None:
-        """Replace workers that have hung on one text for too long, up to twice as many threads as workers."""
+        """Replace workers that have hung for too long, up to twice as many threads as workers."""
         if self._closed or not self._started:
             return
         now = time.perf_counter()

@@ -19,8 +19,11 @@ from serving.security import is_loopback
 PREFIX = "KESU_"
 # Read elsewhere in kesu.
 _OTHERS = {"KESU_CONFIG", "KESU_TRACEBACK"}
-# Kubernetes tells every pod of a Service named `kesu` in these, and in KESU_PORT (see `_environment`).
-_KUBERNETES = re.compile(r"KESU_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)")
+# Kubernetes tells every pod of Services named `kesu`, `kesu-web`, … in these, and in KESU_PORT, KESU_WEB_PORT, … (see
+# `_environment`).
+_KUBERNETES = re.compile(
+    r"KESU_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)"
+)
 KeyHash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -103,8 +106,10 @@ def load_settings(file: Path | None = None, options: Mapping[str, Any] | None = 
 
 def _environment() -> dict[str, Any]:
     known = set(Settings.model_fields)
-    for name in os.environ:
+    for name, value in os.environ.items():
         if not name.startswith(PREFIX) or name in _OTHERS or _KUBERNETES.fullmatch(name):
+            continue
+        if name.endswith("_PORT") and "://" in value:  # the address of a Service
             continue
         if name.removeprefix(PREFIX).lower() not in known:
             meant = _meant(name, {PREFIX + field.upper() for field in known})

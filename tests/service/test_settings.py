@@ -60,8 +60,9 @@ def test_keys_of_the_environment_replace_those_of_the_file(
     assert load_settings(file, options).api_keys == options["api_keys"]
 
 
-def test_variables_that_kubernetes_sets_for_a_service_named_kesu_are_none_of_ours(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("service", ["KESU", "KESU_WEB"])
+def test_variables_that_kubernetes_sets_for_services_named_kesu_and_kesu_web_are_none_of_ours(
+    monkeypatch: pytest.MonkeyPatch, service: str
 ) -> None:
     address = "tcp://10.0.0.7:8000"
     for name, value in {
@@ -75,7 +76,7 @@ def test_variables_that_kubernetes_sets_for_a_service_named_kesu_are_none_of_our
         "PORT_8000_TCP_PORT": "8000",
         "PORT_8000_TCP_ADDR": "10.0.0.7",
     }.items():
-        monkeypatch.setenv(f"KESU_{name}", value)
+        monkeypatch.setenv(f"{service}_{name}", value)
     assert load_settings().port == 8000
     assert load_settings(options={"port": 9}).port == 9
     monkeypatch.setenv("KESU_PORT", "7")
