@@ -12,11 +12,13 @@ from datasets import Dataset
 
 from model.network import ComplaintModel, build, load
 from model.taxonomy import parse_taxonomy
+from model.tokeniser import Tokeniser
 from tests.tiny import SMALL_TAXONOMY, keyword_rows
 from training import fit as module
 from training.config import load_config
 from training.encoder import load_tokenizer
 from training.fit import fit, last_checkpoint, parameter_groups
+from training.losses import consistency_loss
 from training.targets import labelled_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
@@ -93,6 +95,21 @@ def test_fit_in_half_precision_gives_back_a_network_in_full_precision(run: Fit, 
     with torch.no_grad():
         found, expected = network(ids), load(tmp_path / "best").eval()(ids)
     torch.testing.assert_close(found.causes, expected.causes, atol=1e-5, rtol=1e-5)  # bf16 is off by 1e-2
+
+
+def test_fit_draws_answers_to_rewritten_texts_together(run: Fit, table: Dataset, tmp_path: Path) -> None:
+    tokeniser: list[Tokeniser] = []
+
+    def apart(*overrides: str) -> float:
+        folder = tmp_path / str(len(tokeniser))
+        network = run(folder, "augmentation.rate=1", "optimisation.epochs=4", *overrides).eval()
+        tokeniser.append(Tokeniser(load_tokenizer(folder / "best").backend_tokenizer, 48))
+        batch = module.Collator(tokeniser[-1], 1, 1.0, 5, paired=True)([table[i] for i in range(90)])
+        with torch.no_grad():
+            output = network(batch["input_ids"], batch["attention_mask"])
+        return float(consistency_loss(output, batch["pairs"], load_config().loss, batch["weight"]))
+
+    assert apart("augmentation.consistency=2") < 0.7 * apart()
 
 
 def test_fit_resumes_where_it_was_killed(run: Fit, tmp_path: Path) -> None:

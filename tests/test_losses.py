@@ -8,7 +8,14 @@ import torch
 
 from model.network import ComplaintOutput
 from training.config import LossSettings, load_config
-from training.losses import binary_loss, categorical_loss, distance_loss, total_loss
+from training.losses import (
+    binary_loss,
+    categorical_loss,
+    consistency_loss,
+    distance_loss,
+    divergence,
+    total_loss,
+)
 
 SIZES = {"causes": 4, "motives": 3, "severity": 4, "style": 2}
 
@@ -130,3 +137,28 @@ def test_total_loss_bears_rows_that_all_weigh_nothing(
     targets["weight"] = torch.zeros(5)
     loss = total_loss(output, targets, load_config().loss, smoothing=0.0, motive_weights=torch.ones(3))
     assert float(loss) == 0.0
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_divergence_is_both_directions_of_kullback_leibler(binary: bool) -> None:
+    rng = np.random.default_rng(3)
+    one, other = (torch.tensor(rng.normal(size=(5, 4)), dtype=torch.float64) for _ in range(2))
+    kind = torch.distributions.Bernoulli if binary else torch.distributions.Categorical
+    p, q = kind(logits=one), kind(logits=other)
+    wanted = torch.distributions.kl_divergence(p, q) + torch.distributions.kl_divergence(q, p)
+    torch.testing.assert_close(divergence(one, other, binary=binary), wanted.sum(-1) if binary else wanted)
+
+
+def test_consistency_loss_counts_pairs_by_weight_over_the_whole_batch(
+    batch: tuple[ComplaintOutput, dict[str, torch.Tensor]],
+) -> None:
+    output, targets = batch
+    settings, weight = load_config().loss, targets["weight"]
+    apart = consistency_loss(output, torch.tensor([[0, 1]]), settings, weight)
+    assert apart > 0
+    # The same pair named the other way round, and a text beside itself, which nothing divides.
+    torch.testing.assert_close(consistency_loss(output, torch.tensor([[1, 0], [2, 2]]), settings, weight), apart)
+    assert consistency_loss(output, torch.zeros((0, 2), dtype=torch.long), settings, weight) == 0
+    heavier = weight * torch.tensor([2.0, 2.0, 1.0, 1.0, 1.0])
+    wanted = apart * 2 * weight.sum() / heavier.sum()
+    torch.testing.assert_close(consistency_loss(output, torch.tensor([[0, 1]]), settings, heavier), wanted)

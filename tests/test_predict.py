@@ -78,3 +78,22 @@ def test_collator_rewrites_texts_at_its_rate(network_and_tokeniser, taxonomy: Ta
     rows = [labelled_table(keyword_rows(taxonomy, 20), taxonomy, {})[i] for i in range(20)]
     collate = Collator(tokeniser, 1, 1.0, 0)
     assert not torch.equal(collate(rows)["input_ids"][:, :8], collate(rows)["input_ids"][:, :8])
+
+
+def test_collator_keeps_both_wordings_of_a_rewritten_row(network_and_tokeniser, taxonomy: Taxonomy) -> None:
+    _, tokeniser = network_and_tokeniser
+    table = labelled_table(keyword_rows(taxonomy, 20), taxonomy, {})
+    rows = [table[i] for i in range(20)]
+    batch = Collator(tokeniser, 1, 0.5, 0, paired=True)(rows)
+    pairs = batch["pairs"].tolist()
+    assert 0 < len(pairs) < 20
+    assert [second for _, second in pairs] == list(range(20, len(batch["weight"])))
+    for first, second in pairs:
+        plain = token_ids(tokeniser, rows[first]["text"])
+        assert batch["input_ids"][second][: len(plain)].tolist() == list(plain)
+        assert batch["input_ids"][first].tolist() != batch["input_ids"][second].tolist()
+        assert torch.equal(batch["causes"][first], batch["causes"][second])
+        assert batch["weight"][first] == batch["weight"][second] == 0.5
+    assert batch["weight"].sum() == 20
+    nothing = Collator(tokeniser, 1, 0.0, 0, paired=True)(rows)
+    assert nothing["pairs"].shape == (0, 2)

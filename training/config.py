@@ -70,9 +70,10 @@ class LossSettings(_Section):
 
 
 class AugmentationSettings(_Section):
-    """How much is rewritten."""
+    """How much is rewritten, and how much a rewriting may change the answer."""
 
     rate: float = Field(ge=0, le=1)
+    consistency: float = Field(ge=0)
 
 
 class TrainingConfig(_Section):

@@ -37,7 +37,7 @@ from training.augment import augment
 from training.batches import TokenBudgetBatchSampler
 from training.config import TrainingConfig
 from training.dropout import use_pooled_dropout
-from training.losses import total_loss
+from training.losses import consistency_loss, total_loss
 from training.targets import COLUMNS, motive_weights
 
 Validate = Callable[[ComplaintModel, Tokeniser], dict[str, float]]
@@ -49,15 +49,27 @@ def token_ids(tokeniser: Tokeniser, text: str) -> tuple[int, ...]:
 
 
 class Collator:
-    """Rows to padded tensors; rewrites a share of the texts so that each epoch reads them a little differently."""
+    """Rows to padded tensors; rewrites a share of the texts so that each epoch reads them a little differently.
 
-    def __init__(self, tokeniser: Tokeniser, pad_id: int, rate: float, seed: int):
-        self.tokeniser, self.pad_id, self.rate = tokeniser, pad_id, rate
+    If ``paired`` a rewritten row stays in the batch as it was, too, and each of the two has half of its weight.
+    """
+
+    def __init__(self, tokeniser: Tokeniser, pad_id: int, rate: float, seed: int, *, paired: bool = False):
+        self.tokeniser, self.pad_id, self.rate, self.paired = tokeniser, pad_id, rate, paired
         self.random = random.Random(seed)
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """``input_ids``, ``attention_mask`` ``[rows, tokens]`` and the targets ``[rows, labels]``."""
-        ids = [token_ids(self.tokeniser, augment(row["text"], self.random, rate=self.rate)) for row in rows]
+        """``input_ids``, ``attention_mask`` ``[rows, tokens]``, targets ``[rows, labels]`` and ``weight`` ``[rows]``.
+
+        If paired also ``pairs`` ``[pairs, 2]``: the rows of both wordings of a text.
+        """
+        texts = [augment(row["text"], self.random, rate=self.rate) for row in rows]
+        rewritten = [i for i, row in enumerate(rows) if texts[i] != row["text"]] if self.paired else []
+        pairs = [(i, len(rows) + number) for number, i in enumerate(rewritten)]
+        both = [{**row, "weight": row["weight"] / 2} if i in rewritten else row for i, row in enumerate(rows)]
+        texts += [rows[i]["text"] for i in rewritten]
+        rows = [*both, *(both[i] for i in rewritten)]
+        ids = [token_ids(self.tokeniser, text) for text in texts]
         longest = max(map(len, ids))
         batch = {
             "input_ids": torch.tensor([[*row, *[self.pad_id] * (longest - len(row))] for row in ids]),
@@ -65,6 +77,8 @@ class Collator:
         }
         for name in (*COLUMNS, "weight"):
             batch[name] = torch.tensor([row[name] for row in rows], dtype=torch.float32)
+        if self.paired:
+            batch["pairs"] = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2)
         return batch
 
 
@@ -151,6 +165,9 @@ class ComplaintTrainer(Trainer):
             smoothing=self.config.optimisation.label_smoothing,
             motive_weights=self.motive_weights.to(inputs["weight"].device),
         )
+        if "pairs" in inputs:
+            apart = consistency_loss(output, inputs["pairs"], self.config.loss, inputs["weight"])
+            loss = loss + self.config.augmentation.consistency * apart
         return (loss, output) if return_outputs else loss
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
@@ -266,7 +283,13 @@ def fit(
         args=arguments,
         train_dataset=table,
         eval_dataset=table,  # the trainer wants one; `evaluate` reads the validation rows instead
-        data_collator=Collator(tokeniser, tokenizer.pad_token_id, config.augmentation.rate, settings.seed),
+        data_collator=Collator(
+            tokeniser,
+            tokenizer.pad_token_id,
+            config.augmentation.rate,
+            settings.seed,
+            paired=config.augmentation.consistency > 0,
+        ),
         processing_class=tokenizer,
         callbacks=callbacks,
     )

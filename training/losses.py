@@ -64,3 +64,34 @@ def total_loss(
     )
     weight = targets["weight"]
     return (rows * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+def divergence(one: Tensor, other: Tensor, *, binary: bool) -> Tensor:
+    """Jeffreys divergence (both directions of Kullback-Leibler, summed) a row, ``[rows]``.
+
+    Between the answers that logits ``[rows, labels]`` stand for: a yes or no a label if ``binary``,
+    else one distribution over the labels. The normalising terms of the two directions cancel out.
+    """
+    p, q = (torch.sigmoid(x) if binary else torch.softmax(x, dim=-1) for x in (one, other))
+    return ((p - q) * (one - other)).sum(-1)
+
+
+def consistency_loss(output: ComplaintOutput, pairs: Tensor, settings: LossSettings, weight: Tensor) -> Tensor:
+    """What divides the answers to two wordings of a text, a row of the batch (R-Drop, Liang et al. 2021).
+
+    ``pairs`` ``[pairs, 2]`` are the rows of both wordings; ``weight`` ``[rows]`` as in :func:`total_loss`.
+    """
+
+    def between(logits: Tensor | None, *, binary: bool) -> Tensor:
+        assert logits is not None
+        return divergence(logits[pairs[:, 0]], logits[pairs[:, 1]], binary=binary)
+
+    rows = (
+        settings.causes * between(output.causes, binary=True)
+        + settings.primary_cause * between(output.causes, binary=False)
+        + settings.motives * between(output.motives, binary=True)
+        + settings.primary_motive * between(output.motives, binary=False)
+        + settings.severity * between(output.severity, binary=False)
+        + settings.style * between(output.style, binary=False)
+    )
+    return (rows * (weight[pairs[:, 0]] + weight[pairs[:, 1]])).sum() / weight.sum().clamp_min(1e-6)
