@@ -100,12 +100,13 @@ class Batcher:
             self._started = True
 
     def close(self) -> None:
-        """Stop the workers once their present texts are done; whoever still waits is told so."""
+        """Stop the workers once their present texts are done; whoever has no answer by now is told so."""
         with self._change:
             self._closed = True
-            waiting = [job for lane in self._lanes.values() for job in lane.jobs if not job.dropped]
+            groups = [*(lane.jobs for lane in self._lanes.values()), *self._running.values()]
+            unanswered = [job for group in groups for job in group if not job.dropped]
             self._change.notify_all()
-        for job in waiting:
+        for job in unanswered:
             self._drop(job)
             job.settle(None, Stalled("the service is shutting down", retry_after=1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import json
@@ -30,6 +31,8 @@ _LIBRARIES = ("uvicorn", "asyncio")
 # Seconds. Longer than load balancers and client pools keep an idle connection (60 as a rule): were this end the first
 # to close, a request sent at that moment would be lost.
 KEEP_ALIVE = 75
+# Seconds before the end of the drain at which those who still have no answer are told that none will come.
+LAST_WORDS = 0.5
 # Exit code of a process that ended itself because every worker hung.
 STALLED = 75
 # New objects between two collections. A request makes some hundreds and leaves no cycles; the default of 700 looks
@@ -93,7 +96,7 @@ def run(settings: Settings, listener: socket.socket, ready: Callable[[], object]
             timeout_keep_alive=KEEP_ALIVE,
         )
     )
-    server.ready = ready
+    server.ready, server.last_words = ready, service.batcher.close
     if supervised:
         threading.Thread(
             target=end_when_stalled, args=(service, settings.stalled_seconds), name="kesu-watch", daemon=True
@@ -127,12 +130,22 @@ def end_when_stalled(service: Service, seconds: float, end: Callable[[int], obje
 
 class _Server(uvicorn.Server):
     ready: Callable[[], object]
+    last_words: Callable[[], object]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
         await super().startup(sockets)
         if self.started:
             self.ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain. uvicorn would cut off what is still open at its end without a word."""
+        seconds = max(0.0, (self.config.timeout_graceful_shutdown or 0) - LAST_WORDS)
+        timer = asyncio.get_running_loop().call_later(seconds, self.last_words)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            timer.cancel()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -33,8 +34,8 @@ _GRACE = 5.0
 def supervise(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit code. Where processes cannot share a socket this process serves itself.
 
-    Raises InvalidInput when the address cannot be had. A child that fails before the first
-    request could be answered is not tried again: its own message tells why.
+    Raises InvalidInput when the address cannot be had. A child that fails before the first request
+    could be answered is not tried again: its own message, or that it was not ready in time, tells why.
     """
     with listen(settings) as listener:
         address = listener.getsockname()
@@ -117,7 +118,7 @@ class _Supervisor:
                         process.stdin.close()
                 if self.ending:
                     self._end(process)
-                self.ready = ready = ready_pipe.read(1) == b"1"
+                self.ready = ready = self._becomes_ready(process, ready_pipe.fileno(), quiet=quiet)
                 if ready and self.reload:
                     process.send_signal(signal.SIGHUP)
                 self.reload = False
@@ -126,6 +127,16 @@ class _Supervisor:
                 code = process.wait()
                 self.process, self.ready = None, False
         return (128 - code if code < 0 else code), ready
+
+    def _becomes_ready(self, process: subprocess.Popen[bytes], pipe: int, *, quiet: bool) -> bool:
+        """Wait until the child answers; False where it ends before. One that hangs in its start is killed."""
+        seconds = self.settings.startup_seconds
+        if not select.select([pipe], [], [], seconds)[0]:
+            self.log.error("not_ready", seconds=seconds)
+            if not quiet:
+                print(f"error: not ready after {seconds:g} s; give it more startup_seconds", file=sys.stderr)
+            process.kill()
+        return os.read(pipe, 1) == b"1"
 
     def _forward(self, number: int, _: object) -> None:
         if number == signal.SIGHUP:

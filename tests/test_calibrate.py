@@ -129,6 +129,34 @@ def test_fit_decoding_opens_the_bands_it_promises() -> None:
     assert decoding.suggest_confidence < decoding.auto_confidence
 
 
+def test_fit_decoding_holds_its_promise_in_every_larger_origin() -> None:
+    logits, rows = drawn(SMALL, 2000)
+    # The second half is labelled at odds with the model oftener than the first.
+    rng = np.random.default_rng(4)
+    harder = [
+        row.model_copy(
+            update={
+                "origin": "real",
+                **({"causes": SMALL.cause_ids[:1], "severity": 2} if rng.random() < 0.1 else {}),
+            }
+        )
+        for row in rows[1000:]
+    ]
+    mixed = [*(row.model_copy(update={"origin": "authored"}) for row in rows[:1000]), *harder]
+
+    def found(of: list[LabelledText]) -> tuple[float, float]:
+        decoding = fit_decoding(logits, of, SMALL, max_tokens=64, auto_precision=0.85, suggest_precision=0.6)
+        decoded, gold = decode(logits, decoding, SMALL), Gold.of(of, SMALL)
+        chosen = np.array([causes[0] if causes else -1 for causes in decoded.chosen_causes])
+        right = np.where(decoded.is_complaint, chosen == gold.primary_cause, gold.severity == 0)
+        automatic = (np.array(decoded.decision) == "auto") & (np.arange(2000) >= 1000)
+        return decoding.auto_confidence, float(right[automatic].mean())
+
+    alike = [row.model_copy(update={"origin": ""}) for row in mixed]
+    assert found(mixed)[0] > found(alike)[0]
+    assert found(alike)[1] < 0.84 < found(mixed)[1]
+
+
 @pytest.mark.parametrize("kept", ["first cause and motive", "no cause", "no motive", "two complaints", "two others"])
 def test_fit_decoding_bears_labels_nobody_has(taxonomy: Taxonomy, kept: str) -> None:
     logits, rows = drawn(taxonomy, 80, seed=3)

@@ -32,6 +32,8 @@ RESAMPLES = 24
 SHRINKAGE = 20.0
 # A decision band is only opened when at least this many held-out rows lie in it.
 MINIMUM_BAND = 20
+# Rows of one origin from which on a band has to hold its precision among them, too.
+MINIMUM_ORIGIN = 200
 NEVER = 1.01
 # Folds that confidence is cross-validated in; with fewer right or wrong rows there is nothing to regress on.
 FOLDS = 5
@@ -233,6 +235,17 @@ def confidence_threshold(confidence: Floats, right: npt.NDArray[np.bool_], preci
     return float(falling[enough[-1]]) if len(enough) else NEVER
 
 
+def _threshold_everywhere(
+    confidence: Floats, right: npt.NDArray[np.bool_], origins: npt.NDArray[np.str_], precision: float
+) -> float:
+    """:func:`confidence_threshold` that holds for all rows and for each larger origin alone: written texts are
+    easier than real ones, which must not pay for it.
+    """
+    names, counts = np.unique(origins, return_counts=True)
+    parts = [np.ones(len(right), bool), *(origins == name for name in names[counts >= MINIMUM_ORIGIN])]
+    return max(confidence_threshold(confidence[part], right[part], precision) for part in parts)
+
+
 def check_rows(rows: Sequence[LabelledText]) -> None:
     """Raise InvalidInput unless held-out ``rows`` are enough to fit thresholds on."""
     complaints = sum(row.severity > 0 for row in rows)
@@ -256,7 +269,8 @@ def fit_decoding(
     """Everything in ``decoding.json``, from logits of held-out ``rows``.
 
     ``auto`` is opened where the primary cause (or "no complaint") is right ``auto_precision`` of the time, by
-    cross-validated confidence; ``suggest`` below it, where it is right ``suggest_precision`` of the time. Raises
+    cross-validated confidence, in the rows of every ``origin``; ``suggest`` below it, where it is right
+    ``suggest_precision`` of the time. Raises
     InvalidInput for fewer than ``MINIMUM_ROWS`` rows or rows that are all, or none, complaints.
     """
     check_rows(rows)
@@ -276,7 +290,8 @@ def fit_decoding(
         severity_cuts=tuple(mean["severity_cuts"].tolist()),
         style_offsets=tuple(mean["style_offsets"].tolist()),
     )
-    return _with_confidence(decoding, logits, gold, taxonomy, auto_precision, suggest_precision)
+    origins = np.array([row.origin or "" for row in rows])
+    return _with_confidence(decoding, logits, gold, origins, taxonomy, auto_precision, suggest_precision)
 
 
 def _regressed(features: Floats, target: npt.NDArray[np.bool_]) -> tuple[Confidence, Floats] | None:
@@ -297,7 +312,13 @@ def _regressed(features: Floats, target: npt.NDArray[np.bool_]) -> tuple[Confide
 
 
 def _with_confidence(
-    decoding: Decoding, logits: Logits, gold: Gold, taxonomy: Taxonomy, auto_precision: float, suggest_precision: float
+    decoding: Decoding,
+    logits: Logits,
+    gold: Gold,
+    origins: npt.NDArray[np.str_],
+    taxonomy: Taxonomy,
+    auto_precision: float,
+    suggest_precision: float,
 ) -> Decoding:
     """Regress "the answer is right" on the scores, then choose the two decision thresholds.
 
@@ -317,7 +338,7 @@ def _with_confidence(
     if found := _regressed(-complaint_logit(severity_scores)[~named, None], right[~named]):
         decoding = replace(decoding, no_complaint_confidence=found[0])
         confidence[~named] = found[1]
-    auto = confidence_threshold(confidence, right, auto_precision)
+    auto = _threshold_everywhere(confidence, right, origins, auto_precision)
     below = confidence < auto
-    suggest = min(auto, confidence_threshold(confidence[below], right[below], suggest_precision))
-    return replace(decoding, auto_confidence=auto, suggest_confidence=suggest)
+    suggest = _threshold_everywhere(confidence[below], right[below], origins[below], suggest_precision)
+    return replace(decoding, auto_confidence=auto, suggest_confidence=min(auto, suggest))

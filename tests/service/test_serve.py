@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,27 @@ def test_serve_ends_although_a_reload_hangs(model_folder: Path, tmp_path: Path) 
         assert running.wait(PATIENCE) == 128 + signal.SIGKILL, log
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody ends the service there")
+def test_serve_tells_whom_it_cannot_answer_any_more(model_folder: Path, tmp_path: Path) -> None:
+    flag, body = tmp_path / "hang", json.dumps({"text": LOST_PARCEL}).encode()
+    (tmp_path / "sitecustomize.py").write_text(HANGING.format(flag=str(flag)), encoding="utf-8")
+    with process("--model", str(model_folder), PYTHONPATH=str(tmp_path), KESU_DRAIN_SECONDS="1") as (
+        running,
+        address,
+        _,
+    ):
+        flag.touch()
+        with ThreadPoolExecutor() as pool:
+            asked = [pool.submit(post, address, body) for _ in range(2)]  # one is begun and one waits
+            time.sleep(0.5)
+            running.send_signal(signal.SIGTERM)
+            for answer in asked:
+                with pytest.raises(urllib.error.HTTPError, match="503") as caught:
+                    answer.result(PATIENCE)
+                assert json.load(caught.value)["error"]["code"] == "stalled"
+                assert caught.value.headers["Retry-After"] == "1"
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the worker")
 def test_serve_leaves_no_worker_behind(model_folder: Path) -> None:
     with process("--model", str(model_folder)) as (running, _, _log):
@@ -188,6 +210,15 @@ def test_serve_says_that_the_port_is_taken(model_folder: Path) -> None:
 def test_serve_wrong_model_is_told_and_not_tried_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert supervise(Settings(port=0, model=tmp_path / "none", logs=False)) == 2
     assert "no such folder" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody watches the start there")
+def test_serve_that_is_not_ready_in_time_is_ended_and_says_so(
+    model_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(port=0, model=model_folder, logs=False, startup_seconds=0.01)
+    assert supervise(settings) == 128 + signal.SIGKILL
+    assert "not ready after 0.01 s" in capfd.readouterr().err
 
 
 def test_serve_takes_no_module_of_the_working_directory(
