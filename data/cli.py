@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from data.audit import check as audit
+from data.columns import map_columns
 from data.formats import WRITABLE, format_of, read_table, write_table
 from data.problems import Problem
 from data.readers import LabelledFile, read_labelled
@@ -160,11 +161,18 @@ def _labelled(read: LabelledFile, output: Path) -> int:
     return len(read.rows)
 
 
-def _as_is(file: Path, output: Path, encoding: str | None, sheet: str | None) -> int:
+def _as_is(file: Path, output: Path, encoding: str | None, sheet: str | None, told: dict[str, str]) -> int:
     table = read_table(file, encoding, sheet)
     _complain(table.problems)
-    rows: list[dict[str, Any]] = [dict(row.cells) for row in table.rows]
-    write_table(output, table.columns, rows)
+    map_columns(table.columns, file, told, required=())  # raises for a column that is not there
+    names = {column: field for field, column in told.items()}
+    for column in table.columns:
+        if column in told and column not in names:
+            raise InvalidInput(
+                f"{file}: has a column {column!r} besides {told[column]!r}; rename or remove one of them"
+            )
+    rows = [{names.get(column, column): cell for column, cell in row.cells.items()} for row in table.rows]
+    write_table(output, [names.get(column, column) for column in table.columns], rows)
     return len(rows)
 
 
@@ -172,7 +180,9 @@ def _as_is(file: Path, output: Path, encoding: str | None, sheet: str | None) ->
 def convert(
     file: Input,
     output: Output,
-    as_is: Annotated[bool, typer.Option(help="Keep all columns and cells as they are, labelled or not.")] = False,
+    as_is: Annotated[
+        bool, typer.Option(help="Keep all cells, labelled or not; only columns that are told get kesu's names.")
+    ] = False,
     taxonomy: TaxonomyFile = None,
     encoding: Encoding = None,
     sheet: Sheet = None,
@@ -199,7 +209,7 @@ def convert(
         split=split_column,
     )
     if as_is:
-        number = _as_is(file, output, encoding, sheet)
+        number = _as_is(file, output, encoding, sheet, columns)
     else:
         read = read_labelled(file, load_taxonomy(taxonomy), encoding=encoding, columns=columns, sheet=sheet)
         number = _labelled(read, output)

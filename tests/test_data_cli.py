@@ -130,6 +130,23 @@ def test_cli_convert_as_is_keeps_all_columns(tmp_path: Path) -> None:
     assert json.loads(out.read_text(encoding="utf-8")) == {"门店": "东门", "备注": "灯坏了"}
 
 
+def test_cli_convert_as_is_gives_told_columns_their_names(tmp_path: Path) -> None:
+    path, out = tmp_path / "a.csv", tmp_path / "a.jsonl"
+    path.write_text("单号,门店,备注\n7,东门,灯坏了\n", encoding="gb18030")
+    command = ["convert", str(path), str(out), "--as-is", "--id-column", "单号", "--text-column", "备注"]
+    assert RUN.invoke(app, command).exit_code == 0
+    assert json.loads(out.read_text(encoding="utf-8")) == {"id": "7", "门店": "东门", "text": "灯坏了"}
+    path.write_text("单号,text,备注\n7,东门,灯坏了\n", encoding="utf-8")
+    for arguments, told in (
+        (["--text-column", "备注"], "has a column 'text' besides '备注'"),
+        (["--text-column", "说明"], "has no column '说明'"),
+    ):
+        result = RUN.invoke(app, ["convert", str(path), str(tmp_path / "b.jsonl"), "--as-is", *arguments])
+        assert isinstance(result.exception, InvalidInput)
+        assert told in str(result.exception)
+        assert not (tmp_path / "b.jsonl").exists()
+
+
 def test_cli_split_writes_all_texts_with_a_split(tmp_path: Path) -> None:
     path, out = tmp_path / "a.csv", tmp_path / "out.jsonl"
     lines = [f"{a}{b}坏了没有人修,Q1,vent,2" for a in "灯门锁窗桌椅床柜" for b in "东西南北中"]
