@@ -31,7 +31,7 @@ _LIBRARIES = ("uvicorn", "asyncio")
 # Seconds. Longer than load balancers and client pools keep an idle connection (60 as a rule): were this end the first
 # to close, a request sent at that moment would be lost.
 KEEP_ALIVE = 75
-# Seconds before the end of the drain at which those who still have no answer are told that none will come.
+# Seconds before the end of the drain, at most, at which those who wait for a worker are told that no answer will come.
 LAST_WORDS = 0.5
 # Exit code of a process that ended itself because every worker hung.
 STALLED = 75
@@ -139,9 +139,9 @@ class _Server(uvicorn.Server):
             self.ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain. uvicorn would cut off what is still open at its end without a word."""
-        seconds = max(0.0, (self.config.timeout_graceful_shutdown or 0) - LAST_WORDS)
-        timer = asyncio.get_running_loop().call_later(seconds, self.last_words)
+        """Drain. uvicorn would cut off those who still wait for a worker at its end without a word."""
+        end = (self.config.timeout_graceful_shutdown or 0) + 0.1  # uvicorn begins to count after a tenth of a second
+        timer = asyncio.get_running_loop().call_later(max(end - LAST_WORDS, end / 2), self.last_words)
         try:
             await super().shutdown(sockets)
         finally:

@@ -59,7 +59,9 @@ class Settings(BaseSettings):
     text_seconds: float = Field(10, gt=0, description="time in which one text must be answered")
     batch_seconds: float = Field(60, gt=0, description="time in which a batch must be answered")
     stalled_seconds: float = Field(30, gt=0, description="a service whose every worker hangs this long starts anew")
-    startup_seconds: float = Field(60, gt=0, description="time in which a service must be ready, else it starts anew")
+    startup_seconds: float = Field(
+        60, gt=0, description="time in which a starting service must be ready, else it is ended"
+    )
     drain_seconds: int = Field(30, ge=0, description="time for open requests after SIGTERM")
     connections: int = Field(1024, ge=1, description="open connections; above it 503")
     logs: bool = Field(True, description="one line of JSON a request on standard error")

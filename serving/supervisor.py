@@ -79,7 +79,7 @@ class _Supervisor:
             if self.ending or not (ready or served):
                 return code
             served = True
-            if time.monotonic() - began > _SETTLED:
+            if ready and time.monotonic() - began > _SETTLED:
                 pause = 0.0
             self.log.error("worker_died", code=code, restart_seconds=pause)
             if not self._pause(pause):
@@ -118,7 +118,13 @@ class _Supervisor:
                         process.stdin.close()
                 if self.ending:
                     self._end(process)
-                self.ready = ready = self._becomes_ready(process, ready_pipe.fileno(), quiet=quiet)
+                late = not select.select(
+                    [ready_pipe], [], [], min(self.settings.startup_seconds, threading.TIMEOUT_MAX)
+                )[0]
+                if late:
+                    self.log.error("not_ready", seconds=self.settings.startup_seconds)
+                    process.kill()
+                self.ready = ready = not late and ready_pipe.read(1) == b"1"
                 if ready and self.reload:
                     process.send_signal(signal.SIGHUP)
                 self.reload = False
@@ -126,17 +132,11 @@ class _Supervisor:
                     announce(self.settings, self.address)
                 code = process.wait()
                 self.process, self.ready = None, False
+        if late and not quiet:
+            limit = f"{self.settings.startup_seconds:g} s"
+            print(f"error: the service was not ready after {limit}; set more startup_seconds", file=sys.stderr)
+            return 2, False
         return (128 - code if code < 0 else code), ready
-
-    def _becomes_ready(self, process: subprocess.Popen[bytes], pipe: int, *, quiet: bool) -> bool:
-        """Wait until the child answers; False where it ends before. One that hangs in its start is killed."""
-        seconds = self.settings.startup_seconds
-        if not select.select([pipe], [], [], seconds)[0]:
-            self.log.error("not_ready", seconds=seconds)
-            if not quiet:
-                print(f"error: not ready after {seconds:g} s; give it more startup_seconds", file=sys.stderr)
-            process.kill()
-        return os.read(pipe, 1) == b"1"
 
     def _forward(self, number: int, _: object) -> None:
         if number == signal.SIGHUP:

@@ -157,6 +157,29 @@ def test_fit_decoding_holds_its_promise_in_every_larger_origin() -> None:
     assert found(alike)[1] < 0.84 < found(mixed)[1]
 
 
+def test_confidence_threshold_holds_in_every_part_at_once() -> None:
+    # One part is wrong early and right later, the other the reverse: the greater of their own thresholds suits neither.
+    one = np.linspace(1, 0.5, 300)
+    other = np.concatenate([np.linspace(0.999, 0.96, 200), np.linspace(0.95, 0.5, 200)])
+    right = np.concatenate([~np.isin(np.arange(300), (3, 9, 15)), np.arange(400) < 200])
+    confidence, first = np.concatenate([one, other]), np.arange(700) < 300
+    assert confidence_threshold(confidence[first], right[first], 0.95) == 0.5
+    threshold = confidence_threshold(confidence, right, 0.95, [first, ~first])
+    for part in (first, ~first):
+        chosen = part & (confidence >= threshold)
+        assert chosen.sum() < MINIMUM_BAND or right[chosen].mean() >= 0.95
+    assert threshold < NEVER
+
+
+def test_confidence_threshold_heeds_a_part_from_a_bands_rows_on() -> None:
+    confidence = np.linspace(1, 0, 400)
+    bad = np.arange(400) % 20 == 0  # every 20th row is of an origin that is never right
+    right = ~bad
+    assert confidence_threshold(confidence, right, 0.9) == 0
+    threshold = confidence_threshold(confidence, right, 0.9, [bad])
+    assert (bad & (confidence >= threshold)).sum() == MINIMUM_BAND - 1
+
+
 @pytest.mark.parametrize("kept", ["first cause and motive", "no cause", "no motive", "two complaints", "two others"])
 def test_fit_decoding_bears_labels_nobody_has(taxonomy: Taxonomy, kept: str) -> None:
     logits, rows = drawn(taxonomy, 80, seed=3)

@@ -222,28 +222,29 @@ def _thresholds(logits: Logits, gold: Gold, decoding: Decoding, rows: Ints, taxo
     }
 
 
-def confidence_threshold(confidence: Floats, right: npt.NDArray[np.bool_], precision: float) -> float:
+def confidence_threshold(
+    confidence: Floats, right: npt.NDArray[np.bool_], precision: float, parts: Sequence[npt.NDArray[np.bool_]] = ()
+) -> float:
     """The least confidence from which on at least ``precision`` of the rows are right; ``NEVER`` where none is.
 
-    Rows are taken most confident first; the band reaches as far as its precision holds.
+    Rows are taken most confident first; the band reaches as far as its precision holds, also among the rows of each
+    of ``parts`` (masks) of which ``MINIMUM_BAND`` are in it.
     """
     order = np.argsort(-confidence, kind="stable")
-    falling, rows = confidence[order], np.arange(1, len(order) + 1)
+    falling = confidence[order]
+
+    def holds(part: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], Ints]:
+        rows = np.cumsum(part[order], dtype=np.int64)
+        return np.cumsum((right & part)[order]) >= precision * rows, rows
+
+    whole, rows = holds(np.ones(len(order), bool))
     # Rows of equal confidence are decided alike: the band ends after the last of them.
-    ends = np.append(falling[1:] < falling[:-1], True)[: len(order)]
-    enough = np.flatnonzero((np.cumsum(right[order]) >= precision * rows) & (rows >= MINIMUM_BAND) & ends)
-    return float(falling[enough[-1]]) if len(enough) else NEVER
-
-
-def _threshold_everywhere(
-    confidence: Floats, right: npt.NDArray[np.bool_], origins: npt.NDArray[np.str_], precision: float
-) -> float:
-    """:func:`confidence_threshold` that holds for all rows and for each larger origin alone: written texts are
-    easier than real ones, which must not pay for it.
-    """
-    names, counts = np.unique(origins, return_counts=True)
-    parts = [np.ones(len(right), bool), *(origins == name for name in names[counts >= MINIMUM_ORIGIN])]
-    return max(confidence_threshold(confidence[part], right[part], precision) for part in parts)
+    enough = whole & (rows >= MINIMUM_BAND) & np.append(falling[1:] < falling[:-1], True)[: len(order)]
+    for part in parts:
+        inside, rows = holds(part)
+        enough &= inside | (rows < MINIMUM_BAND)
+    reached = np.flatnonzero(enough)
+    return float(falling[reached[-1]]) if len(reached) else NEVER
 
 
 def check_rows(rows: Sequence[LabelledText]) -> None:
@@ -269,8 +270,8 @@ def fit_decoding(
     """Everything in ``decoding.json``, from logits of held-out ``rows``.
 
     ``auto`` is opened where the primary cause (or "no complaint") is right ``auto_precision`` of the time, by
-    cross-validated confidence, in the rows of every ``origin``; ``suggest`` below it, where it is right
-    ``suggest_precision`` of the time. Raises
+    cross-validated confidence, in all rows and in those of each ``origin`` with ``MINIMUM_ORIGIN`` of them;
+    ``suggest`` below it, where it is right ``suggest_precision`` of the time. Raises
     InvalidInput for fewer than ``MINIMUM_ROWS`` rows or rows that are all, or none, complaints.
     """
     check_rows(rows)
@@ -338,7 +339,10 @@ def _with_confidence(
     if found := _regressed(-complaint_logit(severity_scores)[~named, None], right[~named]):
         decoding = replace(decoding, no_complaint_confidence=found[0])
         confidence[~named] = found[1]
-    auto = _threshold_everywhere(confidence, right, origins, auto_precision)
+    # Written texts are easier than real ones, which must not pay for it.
+    names, counts = np.unique(origins, return_counts=True)
+    parts = [origins == name for name in names[counts >= MINIMUM_ORIGIN]]
+    auto = confidence_threshold(confidence, right, auto_precision, parts)
     below = confidence < auto
-    suggest = _threshold_everywhere(confidence[below], right[below], origins[below], suggest_precision)
+    suggest = confidence_threshold(confidence[below], right[below], suggest_precision, [part[below] for part in parts])
     return replace(decoding, auto_confidence=auto, suggest_confidence=min(auto, suggest))

@@ -73,7 +73,7 @@ class AugmentationSettings(_Section):
     """How much is rewritten, and how much a rewriting may change the answer."""
 
     rate: float = Field(ge=0, le=1)
-    consistency: float = Field(ge=0)
+    consistency: float = Field(0.0, ge=0)  # trainings begun before there was one are resumed without
 
 
 class TrainingConfig(_Section):

@@ -240,7 +240,10 @@ def fit(
     tokeniser = Tokeniser(tokenizer.backend_tokenizer, config.model.max_tokens)
     lengths = [len(token_ids(tokeniser, text)) for text in table["text"]]
     processes = PartialState(cpu=on_cpu).num_processes
-    sampler = TokenBudgetBatchSampler(lengths, settings.batch_tokens, seed=settings.seed, processes=processes)
+    paired = config.augmentation.consistency > 0
+    # What is rewritten is read twice.
+    budget = int(settings.batch_tokens / (1 + config.augmentation.rate)) if paired else settings.batch_tokens
+    sampler = TokenBudgetBatchSampler(lengths, budget, seed=settings.seed, processes=processes)
     per_epoch = len(sampler) // processes
     steps = math.ceil(per_epoch * settings.epochs)
     interval = min(per_epoch, 500)
@@ -288,7 +291,7 @@ def fit(
             tokenizer.pad_token_id,
             config.augmentation.rate,
             settings.seed,
-            paired=config.augmentation.consistency > 0,
+            paired=paired,
         ),
         processing_class=tokenizer,
         callbacks=callbacks,

@@ -73,7 +73,8 @@ def described(entry: Strategy | Rule) -> dict[str, Any]:
         from serving.playbook.plan import Basis
 
         note = {"note": entry.note.to_dict()} if entry.note else {}
-        return Basis(entry, None).to_dict() | {"industry": list(entry.industries)} | note
+        concerned = {"industry": list(entry.industries), "except_industry": list(entry.excepted)}
+        return Basis(entry, None).to_dict() | concerned | note
     return {
         "id": entry.id,
         "title": entry.title.to_dict(),

@@ -146,7 +146,7 @@ class Playbook:
         names = dict.fromkeys((*((strategy.due_rule,) if strategy.due_rule else ()), *strategy.basis))
         found = []
         for rule in (self.contents.rules[name] for name in names):
-            if rule.industries and not any(industry in facts["industry"] for industry in rule.industries):
+            if not rule.concerns(facts["industry"]):
                 continue
             if not clocks.in_force(rule):
                 clocks.not_in_force(rule)

@@ -13,7 +13,7 @@ from serving.playbook.nodes import Item
 WHO = ("merchant", "authority", "customer")
 RECEIVED = "received"
 _REQUIRED = ("id", "law", "article", "what", "who", "valid_from", "valid_to", "source")
-_OPTIONAL = ("limit", "starts", "industry", "note")
+_OPTIONAL = ("limit", "starts", "industry", "except_industry", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Rule:
     """One rule. ``starts`` is None where its clock starts when the complaint is received, else says when.
 
     ``valid_from`` and ``valid_to`` are included; None: open, or not known to the author. A rule with
-    ``industries`` is cited only for a case of one of them.
+    ``industries`` is cited only for a case of one of them, one with ``excepted`` for none of those.
     """
 
     id: str
@@ -35,7 +35,14 @@ class Rule:
     valid_to: date | None
     source: str
     industries: tuple[str, ...] = ()
+    excepted: tuple[str, ...] = ()
     note: Bilingual | None = None
+
+    def concerns(self, industries: Collection[str]) -> bool:
+        """Whether the rule is one for a case of ``industries`` (none, where nobody told)."""
+        if any(industry in self.excepted for industry in industries):
+            return False
+        return not self.industries or any(industry in self.industries for industry in industries)
 
     def in_force(self, *days: date) -> bool:
         """Whether the rule holds on every one of ``days``."""
@@ -59,6 +66,8 @@ def read_rule(fields: Fields, item: Item, industries: Collection[str]) -> Rule:
         fields.wrong(limit_item, f"a limit needs 'starts': {RECEIVED}, or zh and en words for another event")
     if limit_item is None and starts_item is not None:
         fields.wrong(starts_item, "'starts' without 'limit' means nothing")
+    if "industry" in parts and "except_industry" in parts:
+        fields.wrong(parts["except_industry"], "'industry' and 'except_industry' exclude each other")
     starts = None
     if starts_item is not None and starts_item.value != RECEIVED:
         if isinstance(starts_item.value, dict):
@@ -80,5 +89,6 @@ def read_rule(fields: Fields, item: Item, industries: Collection[str]) -> Rule:
         valid_to=valid_to,
         source=fields.text(parts.get("source")),
         industries=fields.some_of(parts.get("industry"), industries, "industry"),
+        excepted=fields.some_of(parts.get("except_industry"), industries, "industry"),
         note=fields.bilingual(parts["note"]) if "note" in parts else None,
     )

@@ -81,6 +81,16 @@ def test_dates_rule_of_another_industry_is_not_cited() -> None:
     assert not {"food-148", "drug-144"} & cited(BOOK.plan(harm, received(2025, 3, 4)))
 
 
+def test_dates_rule_for_all_but_some_industries_is_not_cited_for_those() -> None:
+    refused = case(["service.aftersales"], ["resolution"], 2)
+    for industry in (None, "appliance", "hotel"):
+        assert {"cpl-24", "penalty-15-days"} <= cited(BOOK.plan(refused, received(2025, 3, 4, industry=industry)))
+    assert not {"cpl-24", "penalty-15-days"} & cited(BOOK.plan(refused, received(2025, 3, 4, industry="insurance")))
+    forwarded = BOOK.plan(FORWARDED, received(2026, 11, 4, channel="authority", industry="bank"))
+    assert "market-14" not in cited(forwarded)
+    assert "rule_not_in_force" not in {warning.code for warning in forwarded.warnings}
+
+
 def test_dates_clock_of_others_gets_no_date() -> None:
     plan = BOOK.plan(FORWARDED, received(2025, 3, 4, channel="authority"))
     (basis,) = [b for s in plan.strategies for b in s.basis if b.rule.id == "cpl-46"]

@@ -104,6 +104,11 @@ RULE = """  - id: own.rule
             "    source: t\n    industry: bnk\n",
             "unknown industry 'bnk'; the closest known is 'bank'",
         ),
+        (
+            "    source: test\n",
+            "    source: t\n    industry: bank\n    except_industry: hotel\n",
+            "rules[0].except_industry: 'industry' and 'except_industry' exclude each other",
+        ),
     ],
 )
 def test_validation_names_line_and_field_of_a_rule(tmp_path: Path, old: str, new: str, expected: str) -> None:

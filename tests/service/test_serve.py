@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,13 @@ def wait_for(log: list[str], event: str) -> None:
     end = time.monotonic() + PATIENCE
     while not any(json.loads(line)["event"] == event for line in list(log) if line.startswith("{")):
         assert time.monotonic() < end, log
+        time.sleep(0.02)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
         time.sleep(0.02)
 
 
@@ -132,6 +140,7 @@ from model.engine import OnnxEngine
 sound = OnnxEngine.logits
 def logits(self, batch):
     while pathlib.Path({flag!r}).exists():
+        pathlib.Path({flag!r} + ".begun").touch()
         time.sleep(3600)
     return sound(self, batch)
 OnnxEngine.logits = logits
@@ -179,14 +188,17 @@ def test_serve_tells_whom_it_cannot_answer_any_more(model_folder: Path, tmp_path
     ):
         flag.touch()
         with ThreadPoolExecutor() as pool:
-            asked = [pool.submit(post, address, body) for _ in range(2)]  # one is begun and one waits
-            time.sleep(0.5)
+            asked = [pool.submit(post, address, body)]
+            wait_until((tmp_path / "hang.begun").exists)
+            asked.append(pool.submit(post, address, body))
+            wait_until(lambda: b"kesu_waiting_single_texts 1.0" in urllib.request.urlopen(f"{address}/metrics").read())
             running.send_signal(signal.SIGTERM)
             for answer in asked:
                 with pytest.raises(urllib.error.HTTPError, match="503") as caught:
                     answer.result(PATIENCE)
                 assert json.load(caught.value)["error"]["code"] == "stalled"
                 assert caught.value.headers["Retry-After"] == "1"
+        assert running.wait(PATIENCE) in (0, 128 + signal.SIGKILL)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the worker")
@@ -217,8 +229,27 @@ def test_serve_that_is_not_ready_in_time_is_ended_and_says_so(
     model_folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = Settings(port=0, model=model_folder, logs=False, startup_seconds=0.01)
-    assert supervise(settings) == 128 + signal.SIGKILL
+    assert supervise(settings) == 2
     assert "not ready after 0.01 s" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the worker")
+def test_serve_replaces_a_worker_that_hangs_in_its_start(model_folder: Path, tmp_path: Path) -> None:
+    flag, body = tmp_path / "hang", json.dumps({"text": LOST_PARCEL}).encode()
+    (tmp_path / "sitecustomize.py").write_text(HANGING.format(flag=str(flag)), encoding="utf-8")
+    settings = {"PYTHONPATH": str(tmp_path), "KESU_STARTUP_SECONDS": "10"}
+    with process("--model", str(model_folder), **settings) as (running, address, log):
+        flag.touch()
+        os.kill(worker_of(running.pid), signal.SIGKILL)
+        wait_for(log, "not_ready")
+        flag.unlink()
+        assert post(address, body)[0] == 200
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(PATIENCE) == 0
+
+
+def test_serve_start_without_a_limit(tmp_path: Path) -> None:
+    assert supervise(Settings(port=0, model=tmp_path / "none", logs=False, startup_seconds=math.inf)) == 2
 
 
 def test_serve_takes_no_module_of_the_working_directory(
