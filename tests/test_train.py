@@ -112,6 +112,13 @@ def test_train_with_other_labels_learns_them_and_answers(small: Small) -> None:
     assert all(set(row) == {"id", "text_id"} for row in told)
 
 
+def test_settings_of_a_training_begun_before_a_setting_was_new(tmp_path: Path) -> None:
+    settings = load_config().model_dump()
+    del settings["augmentation"]["consistency"]
+    (tmp_path / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    assert settings_of(tmp_path) == load_config()
+
+
 @pytest.mark.slow
 def test_resume_goes_on_only_as_the_training_began(small: Small) -> None:
     begun = settings_of(small.output)
