@@ -344,5 +344,5 @@ def _with_confidence(
     parts = [origins == name for name in names[counts >= MINIMUM_ORIGIN]]
     auto = confidence_threshold(confidence, right, auto_precision, parts)
     below = confidence < auto
-    suggest = confidence_threshold(confidence[below], right[below], suggest_precision, [part[below] for part in parts])
+    suggest = confidence_threshold(confidence[below], right[below], suggest_precision)
     return replace(decoding, auto_confidence=auto, suggest_confidence=min(auto, suggest))
