@@ -118,11 +118,10 @@ class _Supervisor:
                         process.stdin.close()
                 if self.ending:
                     self._end(process)
-                late = not select.select(
-                    [ready_pipe], [], [], min(self.settings.startup_seconds, threading.TIMEOUT_MAX)
-                )[0]
+                limit = self.settings.startup_seconds
+                late = not select.select([ready_pipe], [], [], min(limit, threading.TIMEOUT_MAX))[0]
                 if late:
-                    self.log.error("not_ready", seconds=self.settings.startup_seconds)
+                    self.log.error("not_ready", seconds=limit)
                     process.kill()
                 self.ready = ready = not late and ready_pipe.read(1) == b"1"
                 if ready and self.reload:
@@ -133,8 +132,7 @@ class _Supervisor:
                 code = process.wait()
                 self.process, self.ready = None, False
         if late and not quiet:
-            limit = f"{self.settings.startup_seconds:g} s"
-            print(f"error: the service was not ready after {limit}; set more startup_seconds", file=sys.stderr)
+            print(f"error: the service was not ready after {limit:g} s; set more startup_seconds", file=sys.stderr)
             return 2, False
         return (128 - code if code < 0 else code), ready
 

@@ -100,16 +100,17 @@ def test_fit_in_half_precision_gives_back_a_network_in_full_precision(run: Fit, 
 def test_fit_draws_answers_to_rewritten_texts_together(run: Fit, table: Dataset, tmp_path: Path) -> None:
     tokeniser: list[Tokeniser] = []
 
-    def apart(*overrides: str) -> float:
+    def apart(setting: str) -> float:
         folder = tmp_path / str(len(tokeniser))
-        network = run(folder, "augmentation.rate=1", "optimisation.epochs=4", *overrides).eval()
+        network = run(folder, "augmentation.rate=1", "optimisation.epochs=4", setting).eval()
         tokeniser.append(Tokeniser(load_tokenizer(folder / "best").backend_tokenizer, 48))
         batch = module.Collator(tokeniser[-1], 1, 1.0, 5, paired=True)([table[i] for i in range(90)])
         with torch.no_grad():
             output = network(batch["input_ids"], batch["attention_mask"])
         return float(consistency_loss(output, batch["pairs"], load_config().loss, batch["weight"]))
 
-    assert apart("augmentation.consistency=2") < 0.7 * apart()
+    # Both read the same batches; the second is as good as without the term.
+    assert apart("augmentation.consistency=2") < 0.7 * apart("augmentation.consistency=1e-9")
 
 
 def test_fit_resumes_where_it_was_killed(run: Fit, tmp_path: Path) -> None:

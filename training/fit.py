@@ -64,11 +64,14 @@ class Collator:
         If paired also ``pairs`` ``[pairs, 2]``: the rows of both wordings of a text.
         """
         texts = [augment(row["text"], self.random, rate=self.rate) for row in rows]
-        rewritten = [i for i, row in enumerate(rows) if texts[i] != row["text"]] if self.paired else []
-        pairs = [(i, len(rows) + number) for number, i in enumerate(rewritten)]
-        both = [{**row, "weight": row["weight"] / 2} if i in rewritten else row for i, row in enumerate(rows)]
-        texts += [rows[i]["text"] for i in rewritten]
-        rows = [*both, *(both[i] for i in rewritten)]
+        rows, pairs = list(rows), []
+        if self.paired:
+            for i, row in enumerate(rows[:]):
+                if texts[i] != row["text"]:
+                    rows[i] = {**row, "weight": row["weight"] / 2}
+                    pairs.append((i, len(rows)))
+                    rows.append(rows[i])
+                    texts.append(row["text"])
         ids = [token_ids(self.tokeniser, text) for text in texts]
         longest = max(map(len, ids))
         batch = {
@@ -287,11 +290,7 @@ def fit(
         train_dataset=table,
         eval_dataset=table,  # the trainer wants one; `evaluate` reads the validation rows instead
         data_collator=Collator(
-            tokeniser,
-            tokenizer.pad_token_id,
-            config.augmentation.rate,
-            settings.seed,
-            paired=paired,
+            tokeniser, tokenizer.pad_token_id, config.augmentation.rate, settings.seed, paired=paired
         ),
         processing_class=tokenizer,
         callbacks=callbacks,
