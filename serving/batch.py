@@ -18,6 +18,8 @@ from serving.rows import BadRow, Row, json_line, parse_rows
 # Enough for the engine to share the texts out evenly, longest first; little enough to stay small in memory.
 WINDOW_ROWS = 512
 WINDOW_CHARACTERS = 300_000
+# Endings of what people have complaints in; `kesu data convert` reads them.
+_TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ def check_paths(source: Path, target: Path) -> None:
         raise InvalidInput(f"{source}: is a folder; name a JSONL file")
     if not source.exists():
         raise InvalidInput(f"{source}: no such file")
+    if source.suffix.lower() in _TABLES:
+        raise InvalidInput(
+            f"{source}: is a table, not JSON Lines; convert it: kesu data convert {source} {source.with_suffix('.jsonl')} "
+            "--as-is --id-column COLUMN --text-column COLUMN"
+        )
     if not target.parent.is_dir():
         raise InvalidInput(f"{target}: its folder {target.parent} does not exist; create it first")
     for path in (target, errors_path(target)):

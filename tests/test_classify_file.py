@@ -120,7 +120,9 @@ def test_classify_a_file_with_nothing_to_classify(kesu: Kesu, tmp_path: Path) ->
 
 def test_classify_a_file_checks_the_paths(kesu: Kesu, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "in.jsonl", {"id": 1, "text": LOST_PARCEL})
+    (tmp_path / "old.XLSX").write_bytes(b"PK")
     for given, target, problem in (
+        (tmp_path / "old.XLSX", tmp_path / "out", "is a table, not JSON Lines; convert it: kesu data convert"),
         (tmp_path / "absent.jsonl", tmp_path / "out", "no such file"),
         (tmp_path, tmp_path / "out", "is a folder; name a JSONL file"),
         (source, source, "is the input itself"),
