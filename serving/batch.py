@@ -62,10 +62,8 @@ def check_paths(source: Path, target: Path) -> None:
     if not source.exists():
         raise InvalidInput(f"{source}: no such file")
     if source.suffix.lower() in _TABLES:
-        raise InvalidInput(
-            f"{source}: is a table, not JSON Lines; convert it: kesu data convert {source} {source.with_suffix('.jsonl')} "
-            "--as-is --id-column COLUMN --text-column COLUMN"
-        )
+        command = f"kesu data convert {source} {source.with_suffix('.jsonl')} --as-is --id-column … --text-column …"
+        raise InvalidInput(f"{source}: is a table, not JSON Lines; convert it: {command}")
     if not target.parent.is_dir():
         raise InvalidInput(f"{target}: its folder {target.parent} does not exist; create it first")
     for path in (target, errors_path(target)):
