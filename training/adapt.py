@@ -33,6 +33,7 @@ from model.tokeniser import Tokeniser
 from training.batches import TokenBudgetBatchSampler
 from training.dropout import use_pooled_dropout
 from training.encoder import check_length, first_line, load_tokenizer
+from training.precision import fastest_precision
 
 IGNORED = -100
 _SAVE_EVERY, _LOG_EVERY = 500, 50
@@ -176,6 +177,7 @@ def adapt(base: str, texts: Sequence[str], output: Path, settings: AdaptSettings
     total = math.ceil(len(sampler) * settings.epochs)
     schedule = get_linear_schedule_with_warmup(optimiser, int(total * settings.warmup_share), total)
     output.mkdir(parents=True, exist_ok=True)
+    bf16 = fastest_precision() == "bf16"
     step, losses, started = 0, [], time.monotonic()
     with (output / "log.jsonl").open("w", encoding="utf-8") as log:
         while step < total:
@@ -187,7 +189,7 @@ def adapt(base: str, texts: Sequence[str], output: Path, settings: AdaptSettings
                 inputs = pad_sequence([torch.tensor(m[0]) for m in masked], True, tokenizer.pad_token_id)
                 present = pad_sequence([torch.ones(len(m[0]), dtype=torch.long) for m in masked], True)
                 labels = pad_sequence([torch.tensor(m[1]) for m in masked], True, IGNORED)
-                with torch.autocast(device.type, torch.bfloat16):
+                with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                     loss = network(inputs.to(device), present.to(device), labels.to(device))
                 loss.backward()
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -50,7 +50,7 @@ class OptimisationSettings(_Section):
     weight_decay: float = Field(ge=0)
     max_gradient_norm: float = Field(gt=0)
     patience: int = Field(ge=0)
-    precision: Literal["bf16", "fp32"]
+    precision: Literal["auto", "bf16", "fp32"]
     threads: int = Field(ge=0)
     seed: int = Field(ge=0)
     label_smoothing: float = Field(ge=0, lt=0.5)

@@ -38,6 +38,7 @@ from training.batches import TokenBudgetBatchSampler
 from training.config import TrainingConfig
 from training.dropout import use_pooled_dropout
 from training.losses import consistency_loss, total_loss
+from training.precision import resolve
 from training.targets import COLUMNS, motive_weights
 
 Validate = Callable[[ComplaintModel, Tokeniser], dict[str, float]]
@@ -257,7 +258,7 @@ def fit(
         warmup_steps=int(steps * settings.warmup_share),
         lr_scheduler_type="linear",
         max_grad_norm=settings.max_gradient_norm,
-        bf16=settings.precision == "bf16",
+        bf16=resolve(settings.precision) == "bf16",
         use_cpu=on_cpu,
         eval_strategy="steps",
         eval_steps=interval,

@@ -11,10 +11,16 @@ from model.engine import HEADS, Logits
 from model.network import ComplaintModel
 from model.text import normalise
 from model.tokeniser import Tokeniser
+from training.precision import Precision
 
 
 def predict(
-    network: ComplaintModel, tokeniser: Tokeniser, texts: Sequence[str], *, budget: int = 8192, precision: str = "fp32"
+    network: ComplaintModel,
+    tokeniser: Tokeniser,
+    texts: Sequence[str],
+    *,
+    budget: int = 8192,
+    precision: Precision = "fp32",
 ) -> Logits:
     """Logits of ``texts`` in their order; ``budget`` bounds the padded tokens of a batch.
 

@@ -17,6 +17,7 @@ from training.adapt import read_texts
 from training.baseline import fit as fit_baseline
 from training.distil import Soft, mean_opinion, soft_targets, write_soft
 from training.export import load_trained
+from training.precision import fastest_precision
 from training.predict import predict
 from training.targets import label_ids
 
@@ -69,7 +70,7 @@ def write_opinions(
     for artefact in artefacts:
         network, _ = load_trained(artefact.folder.warm_start, artefact.taxonomy)
         tokeniser = Tokeniser.load(artefact.folder.tokenizer, artefact.decoding.max_tokens)
-        opinions.append(soft_targets(predict(network, tokeniser, texts, precision="bf16")))
+        opinions.append(soft_targets(predict(network, tokeniser, texts, precision=fastest_precision())))
     if baseline_share:
         opinions.append(baseline_opinion(texts, baseline_train, taxonomy))
         weights.append(baseline_share)

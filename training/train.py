@@ -24,6 +24,7 @@ from training.encoder import check_length, first_line, load_tokenizer
 from training.export import GateReport, check_replaceable, export, figures
 from training.fit import fit
 from training.material import Material, gather, taxonomy_path, training_table
+from training.precision import resolve
 from training.predict import predict
 
 SHIPPED = "shipped"
@@ -127,9 +128,11 @@ def train(
     table = training_table(config, material, taxonomy)
     start = Decoding.uncalibrated(taxonomy, config.model.max_tokens)
 
+    precision = resolve(config.optimisation.precision)
+
     def validate(network: ComplaintModel, tokeniser: Tokeniser) -> dict[str, float]:
         texts = [row.text for row in material.held_out]
-        logits = predict(network, tokeniser, texts, precision=config.optimisation.precision)
+        logits = predict(network, tokeniser, texts, precision=precision)
         return figures(logits, start, material.held_out, taxonomy)
 
     fit(config, network, tokenizer, table, validate, output, resume=resume)
@@ -140,6 +143,7 @@ def train(
         "soft_rows": len(table) - len(material.train),
         "held_out_rows": len(material.held_out),
         "seed": config.optimisation.seed,
+        "precision": precision,
         "epochs": config.optimisation.epochs,
         "commit": _commit(),
     }
