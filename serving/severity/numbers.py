@@ -8,15 +8,16 @@ _DIGITS = {"零": 0, "〇": 0, "一": 1, "二": 2, "两": 2, "俩": 2, "三": 3,
 _DIGITS |= {"九": 9, "几": 2, "数": 2, "好": 0, "上": 1, "成": 1, "近": 1}  # "several" is two at least
 _UNITS = {"十": 10, "百": 100, "千": 1000, "k": 1000}
 _MYRIADS = {"万": 10**4, "w": 10**4, "亿": 10**8}
-# Arabic digits (with at most a unit and a rest: 3万2, 3万2千), Chinese numerals, vague words. Every repetition is
-# bounded, so that a text of nothing but digits costs no more than any other. A w or k before a letter (20KW, 5kg) or
-# ahead of what has watts or pixels (100W充电器, 4K电视) counts nothing.
+# Arabic digits (with at most a unit and a rest: 3万2, 3万2千; a comma joins groups of three only, as 编号317,1680元 is
+# two numbers), Chinese numerals, vague words. Every repetition is bounded, so that a text of nothing but digits costs
+# no more than any other. A w or k before a letter (20KW, 5kg) or ahead of what has watts or pixels (100W充电器, 4K电视)
+# counts nothing.
 _APPLIANCE = (
     "的?(?:大?功率|瓦|(?:无线|有线|超级|极速|疾速|直流|车载|双向)?(?:快充|闪充|超充|充电|适配器|充头|插头)|电源|电机|马达"
     "|灯|投影|显示器|显示屏|屏|电视|高清|超高清|超清|画质|分辨率|音响|音箱|风扇|吹风机|热水|电热|电磁炉|微波炉|烤箱)"
 )
 NUMBER = (
-    r"(?:(?<![\d.])\d[\d,]{0,15}(?:\.\d{1,4})?(?:[多来几余]?[百千万亿](?:\d[百千]?(?!\d))?|[wkWK](?![a-zA-Z]|"
+    r"(?:(?<![\d.])(?:\d{1,3}(?:,\d{3}){1,4}(?!\d)|\d{1,16})(?:\.\d{1,4})?(?:[多来几余]?[百千万亿](?:\d[百千]?(?!\d))?|[wkWK](?![a-zA-Z]|"
     + _APPLIANCE
     + r"))?"
     r"|[一二两俩三四五六七八九十几数百千][零〇一二两三四五六七八九十几百千]{0,9}"

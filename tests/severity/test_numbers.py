@@ -53,6 +53,13 @@ def test_numbers_watts_and_pixels_are_no_thousands(written: str) -> None:
     assert match[0].isdecimal()
 
 
+@pytest.mark.parametrize(
+    ("text", "written"), [("编号00317,1680元", ["00317", "1680"]), ("86,400,一件", ["86,400", "一"])]
+)
+def test_numbers_a_comma_joins_only_groups_of_three(text: str, written: list[str]) -> None:
+    assert [match[0] for match in re.finditer(NUMBER, text)] == written
+
+
 def test_numbers_anything_else_is_refused() -> None:
     with pytest.raises(ValueError, match="not a number"):
         value_of("元")
