@@ -130,12 +130,15 @@ class Playbook:
         strategy = choice.strategy
         rule = self.contents.rules.get(strategy.due_rule or "")
         limit = rule.limit if rule else strategy.limit
+        due = clocks.due(limit) if limit else first_reply
+        if strategy.when.style and clocks.order(first_reply) < clocks.order(due):
+            due = first_reply  # how to talk with the customer is for the first talk, not for later
         return PlannedStrategy(
             id=strategy.id,
             title=strategy.title,
             steps=strategy.steps,
             owner=Owner(strategy.owner, self.contents.settings.owners[strategy.owner]),
-            due=clocks.due(limit) if limit else first_reply,
+            due=due,
             human_decision=delicate or strategy.human_decision,
             script=strategy.script,
             because=choice.reasons,
