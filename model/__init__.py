@@ -1,6 +1,7 @@
 """kesu reads Chinese customer complaints: ``Classifier.load().classify(texts)``. Needs neither torch nor a network."""
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from model.errors import InvalidArtefact, InvalidInput, InvalidTaxonomy, KesuError
@@ -19,6 +20,10 @@ __all__ = [
     "KesuError",
     "load_taxonomy",
 ]
+
+# Said before anything imports onnxruntime, which looks only then: from version 1.29 on it would keep a device id in the
+# home folder and report to its makers.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Fetched on first use: whoever only wants the labels need not wait for numpy and tokenizers.
 _HOMES = {

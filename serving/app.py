@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from serving.errors import InvalidRequest, MalformedBody, MethodNotAllowed, NotFound, ServiceError, problem_of
 from serving.middleware.access import Access
@@ -23,14 +24,17 @@ from serving.service import Service
 from serving.validation import explained
 
 API_VERSION = "1"
+_ROUTERS = tuple(module.router for module in (classify, labels, health, inference, admin))
 _ABOUT = "Reads Chinese customer complaints: cause, motive, severity, style, and what to do next."
 
 
 def bare_app() -> FastAPI:
     """Routes and their documentation, without a service behind them."""
-    app = FastAPI(title="kesu", version=API_VERSION, summary=_ABOUT, lifespan=_lifespan, redoc_url=None)
-    for module in (classify, labels, health, inference, admin):
-        app.include_router(module.router)
+    app = FastAPI(
+        title="kesu", version=API_VERSION, summary=_ABOUT, lifespan=_lifespan, redoc_url=None, redirect_slashes=False
+    )
+    for router in _ROUTERS:
+        app.include_router(router)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.openapi = describe(app)  # type: ignore[method-assign]
@@ -45,7 +49,8 @@ def create_app(service: Service) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, limit=settings.body_bytes, seconds=settings.body_seconds)
     app.add_middleware(Access, guard=service.guard)
-    app.add_middleware(Requests, log=service.log, metrics=service.metrics)
+    paths = frozenset(route.path for router in _ROUTERS for route in router.routes if isinstance(route, Route))
+    app.add_middleware(Requests, log=service.log, metrics=service.metrics, paths=paths, most=settings.connections)
     return app
 
 

@@ -127,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if threading.current_thread() is threading.main_thread():
         # As an exception, so that unfinished files are removed.
         signal.signal(signal.SIGTERM, _terminate)
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Chinese must not end the run
@@ -138,6 +139,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = 1 if error.errno == errno.EPIPE else _told(_explained(error))
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains once more
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Give a standard stream that is closed, as a daemon's may be, the null device.
+
+    The next file or socket that is opened would take its number, and be written to or closed in its place.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
 
 
 def _run(arguments: list[str]) -> int:

@@ -129,7 +129,7 @@ def _identity(row: dict[str, Any]) -> str | int | None:
     identity = row.get("id")
     if identity is None or (isinstance(identity, (str, int)) and not isinstance(identity, bool) and identity != ""):
         return identity
-    raise InvalidInput('"id" must be a string that is not empty, or a whole number')
+    raise InvalidInput('"id" must be a string that is not empty, or a whole number; write 42 or "42", not 42.0')
 
 
 def _text(row: dict[str, Any], read: Read) -> Reading:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from model.intake import MAX_CHARACTERS
@@ -14,6 +24,7 @@ from serving.severity import CaseFacts
 
 # The largest whole number that every JSON reader keeps exact.
 _EXACT = 2**53 - 1
+_ID_LENGTH = 200
 # Years outside are typing errors, and would overflow where deadlines are counted from them.
 _YEARS = range(2000, 2100)
 
@@ -24,7 +35,7 @@ def _time(value: object) -> object:
     if not isinstance(value, str):
         raise PydanticCustomError("time", "expected a time such as 2026-05-01T09:30:00+08:00")
     try:
-        time = datetime.fromisoformat(value)
+        time = datetime.fromisoformat(value.upper())  # RFC 3339 allows small letters
     except ValueError:
         raise PydanticCustomError("time", "expected a time such as 2026-05-01T09:30:00+08:00") from None
     if time.year not in _YEARS:
@@ -38,7 +49,31 @@ Text = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS}),
     Field(description="The complaint in the customer's own words."),
 ]
-Id = Annotated[StrictStr, Field(min_length=1, max_length=200)] | Annotated[StrictInt, Field(ge=-_EXACT, le=_EXACT)]
+
+
+def _id(value: object) -> object:
+    if isinstance(value, str) and 1 <= len(value) <= _ID_LENGTH:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and -_EXACT <= value <= _EXACT:
+        return value
+    raise PydanticCustomError(
+        "id", "expected a text of 1 to {most} characters or a whole number up to 2^53 - 1", {"most": _ID_LENGTH}
+    )
+
+
+# A union would do, but pydantic names both of its branches as if they were fields.
+Id = Annotated[
+    str | int,
+    PlainValidator(_id),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1, "maxLength": _ID_LENGTH},
+                {"type": "integer", "minimum": -_EXACT, "maximum": _EXACT},
+            ]
+        }
+    ),
+]
 Word = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 Time = Annotated[datetime, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 Count = Annotated[StrictInt, Field(ge=0, le=1_000_000_000)]

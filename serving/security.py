@@ -43,17 +43,17 @@ class Guard:
     keys: Mapping[str, str]
     admins: frozenset[str]
 
-    def name_of(self, key: str | None) -> str:
-        """The name behind a key. Raises Unauthorised. Takes the same time whichever key it is."""
+    def name_of(self, *given: str) -> str:
+        """Name of the first of ``given`` that is known, in the same time whichever it is. Raises Unauthorised."""
         if not self.keys:
             return ANONYMOUS
-        if not key:
+        if not given:
             raise Unauthorised("an API key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
-        given = hash_key(key)
         found = None
-        for name, known in self.keys.items():
-            if hmac.compare_digest(given, known):
-                found = name
+        for hashed in map(hash_key, reversed(given)):
+            for name, known in self.keys.items():
+                if hmac.compare_digest(hashed, known):
+                    found = name
         if found is None:
             raise Unauthorised("the API key is not known")
         return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from model.errors import InvalidInput
 from serving.security import hash_key, new_key
 
 
@@ -36,6 +38,9 @@ def serve(
 
 
 def _print_key(name: str) -> None:
+    if not name.strip():
+        raise InvalidInput("--new-key: give the caller a name, such as `--new-key helpdesk`")
     key = new_key()
     print(f"key, for the caller (shown only now): {key}", file=sys.stderr)
-    print(f'# in the file named by KESU_CONFIG\n[api_keys]\n"{name}" = "{hash_key(key)}"')
+    # A JSON string without non-ASCII escapes is one of TOML, too.
+    print(f'# in the file named by KESU_CONFIG\n[api_keys]\n{json.dumps(name, ensure_ascii=False)} = "{hash_key(key)}"')

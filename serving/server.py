@@ -23,6 +23,7 @@ from serving.app import create_app
 from serving.bundle import Bundle
 from serving.examples import SHORT
 from serving.logs import Forward, LineWriter, make_log
+from serving.protocol import connection
 from serving.service import Service
 from serving.settings import Settings
 
@@ -44,7 +45,9 @@ def listen(settings: Settings) -> socket.socket:
     """A socket bound to the address of ``settings``. Raises InvalidInput when the address cannot be had."""
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        # The address that stands for all of a machine's IPv6 addresses is meant for its IPv4 ones, too.
+        both = settings.host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048, dualstack_ipv6=both)
     except OSError:
         raise InvalidInput(
             f"{settings.host}:{settings.port}: cannot listen there; if another program does, choose another --port"
@@ -56,9 +59,12 @@ def announce(settings: Settings, name: tuple[Any, ...]) -> None:
     host, port = name[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     key = " -H 'X-API-Key: YOUR KEY'" if settings.api_keys else ""
-    print(f"kesu serves on {address} (documentation: {address}/docs; Ctrl-C stops it). Try:")
-    print(f"  curl {address}/v1/classify -H 'Content-Type: application/json'{key} \\")
-    print(f"    -d '{json.dumps(SHORT, ensure_ascii=False)}'", flush=True)
+    try:
+        print(f"kesu serves on {address} (documentation: {address}/docs; Ctrl-C stops it). Try:")
+        print(f"  curl {address}/v1/classify -H 'Content-Type: application/json'{key} \\")
+        print(f"    -d '{json.dumps(SHORT, ensure_ascii=False)}'", flush=True)
+    except OSError:  # a full disk or nobody who reads on: no reason not to serve
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(settings: Settings, listener: socket.socket, ready: Callable[[], object], *, supervised: bool = False) -> None:
@@ -91,7 +97,8 @@ def run(settings: Settings, listener: socket.socket, ready: Callable[[], object]
             access_log=False,
             server_header=False,
             date_header=False,
-            limit_concurrency=settings.connections,
+            http=connection(settings.head_seconds, settings.connections),
+            ws="none",
             timeout_graceful_shutdown=settings.drain_seconds,
             timeout_keep_alive=KEEP_ALIVE,
         )

@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     waiting_batch_seconds: float = Field(10, gt=0, description="the same for texts in batches")
     batch_items: int = Field(256, ge=1, le=4096)
     body_bytes: int = Field(1 << 20, ge=1 << 10)
+    head_seconds: float = Field(10, gt=0, description="time in which the head of a request must have arrived")
     body_seconds: float = Field(10, gt=0, description="time in which a body must have arrived")
     text_seconds: float = Field(10, gt=0, description="time in which one text must be answered")
     batch_seconds: float = Field(60, gt=0, description="time in which a batch must be answered")
@@ -63,7 +64,9 @@ class Settings(BaseSettings):
         60, gt=0, description="time in which a starting service must be ready, else it is ended"
     )
     drain_seconds: int = Field(30, ge=0, description="time for open requests after SIGTERM")
-    connections: int = Field(1024, ge=1, description="open connections; above it 503")
+    connections: int = Field(
+        1024, ge=1, description="open connections; above it idle ones are closed, and as many requests at once"
+    )
     logs: bool = Field(True, description="one line of JSON a request on standard error")
 
     @classmethod

@@ -176,6 +176,12 @@ def child() -> None:
     except KesuError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    # Past the interpreter's own end: a worker may still be at work on a text that nobody waits for any more, and the
+    # engine aborts the process when what it works with is taken away.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(0)
 
 
 def _end_with_parent(descriptor: int) -> None:

@@ -44,6 +44,22 @@ print(Classifier.load(sys.argv[1]).classify(["快递丢了"])[0].causes[0].label
     assert (done.returncode, done.stdout.strip()) == (0, "service.delivery"), done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the home folder is found otherwise there")
+def test_answering_leaves_nothing_in_the_home_folder(model_folder: Path, tmp_path: Path) -> None:
+    code = """
+import os
+os.environ.pop("ORT_DISABLE_TELEMETRY", None)
+os.environ["HOME"] = os.environ["XDG_CACHE_HOME"] = sys.argv[2]
+from model import Classifier
+assert Classifier.load(sys.argv[1]).classify(["快递丢了"])
+"""
+    home = tmp_path / "home"
+    home.mkdir()
+    done = run(code, str(model_folder), str(home))
+    assert done.returncode == 0, done.stderr
+    assert list(home.iterdir()) == []
+
+
 def test_import_model_does_not_load_what_it_may_not_use() -> None:
     code = """
 import model

@@ -24,16 +24,15 @@ class Access:
         """See the ASGI specification. Raises Unauthorised and Forbidden, which the outermost middleware answers."""
         if scope["type"] == "http" and scope["path"] not in OPEN:
             record = record_of(scope)
-            record.key = self.guard.name_of(_key(dict(scope["headers"])))
+            record.key = self.guard.name_of(*_keys(dict(scope["headers"])))
             if scope["path"].startswith(_ADMIN):
                 client = scope.get("client")
                 self.guard.check_admin(record.key, client[0] if client else None)
         await self.app(scope, receive, send)
 
 
-def _key(headers: dict[bytes, bytes]) -> str | None:
+def _keys(headers: dict[bytes, bytes]) -> list[str]:
+    """What may be a key: a gateway in between may have put a token of its own beside the caller's."""
     scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-    if scheme.lower() == b"bearer":
-        return token.strip().decode("latin-1")
-    key = headers.get(b"x-api-key")
-    return None if key is None else key.decode("latin-1")
+    found = [headers.get(b"x-api-key", b""), token.strip() if scheme.lower() == b"bearer" else b""]
+    return [key.decode("latin-1") for key in found if key]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.errors import CallerGone, problem_of
+from serving.errors import CallerGone, Overloaded, problem_of
 from serving.logs import Log, fault
 from serving.metrics import Metrics
+from serving.middleware.access import OPEN
 from serving.record import Record, attach
 from serving.replies import problem_response
 
@@ -21,8 +23,10 @@ UNKNOWN_ROUTE = "(none)"
 class Requests:
     """Turns every error into an answer of the documented form, and notes every request."""
 
-    def __init__(self, app: ASGIApp, log: Log, metrics: Metrics):
-        self.app, self.log, self.metrics = app, log, metrics
+    def __init__(self, app: ASGIApp, log: Log, metrics: Metrics, paths: Collection[str], most: int):
+        """``paths`` are those of the routes, ``most`` the requests that may be open at once (probes apart)."""
+        self.app, self.log, self.metrics, self.paths, self.most = app, log, metrics, paths, most
+        self.open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -46,7 +50,10 @@ class Requests:
                 message = {**message, "headers": headers}
             await send(message)
 
+        self.open += 1
         try:
+            if self.open > self.most and scope["path"] not in OPEN:
+                raise Overloaded(f"{self.most} requests are open already; send this one again later", retry_after=1)
             await self.app(scope, receive, respond)
         except Exception as error:
             problem = problem_of(error)
@@ -58,8 +65,10 @@ class Requests:
             else:
                 await problem_response(problem, scope)(scope, receive, respond)
         finally:
-            route = scope.get("route")
-            record.route = getattr(route, "path", UNKNOWN_ROUTE)
+            self.open -= 1
+            # What was refused before it came to its route has none.
+            known: str = scope["path"] if scope["path"] in self.paths else UNKNOWN_ROUTE
+            record.route = str(getattr(scope.get("route"), "path", known))
             seconds = time.perf_counter() - began
             self.metrics.request(record.route, status, seconds)
             tell = self.log.error if status >= 500 else self.log.info

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException
 from typing import Any
+from urllib.parse import quote
 
 KESU, TICKETS = os.environ["KESU_URL"].rstrip("/"), os.environ["TICKETS_URL"].rstrip("/")
 KEY = os.environ.get("KESU_KEY")
@@ -59,12 +60,23 @@ def fields(result: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def unread() -> list[dict[str, Any]]:
+    """Tickets without labels. Raises ValueError where the answer is no list of tickets, such as a page to log in."""
+    listed = call("GET", f"{TICKETS}/tickets?kesu=unread", headers=TOKEN)
+    if not isinstance(listed, list):
+        raise ValueError(f"{TICKETS}/tickets: the answer is no list of tickets")
+    for ticket in listed:
+        if not isinstance(ticket, dict) or not isinstance(ticket.get("id"), int | str):
+            raise ValueError(f"{TICKETS}/tickets: the answer holds what is no ticket with an id")
+    return listed
+
+
 def batch_of(tickets: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The first of them, as many as go into one request."""
     items: list[dict[str, Any]] = []
     size = 0
     for ticket in tickets[:BATCH]:
-        text = str(ticket["text"] or "")[:CHARACTERS]
+        text = str(ticket.get("text") or "")[:CHARACTERS]
         size += len(text)
         if items and size > CHARACTERS:
             break
@@ -76,7 +88,7 @@ def main() -> int:
     """All tickets of the list, each once; one that is still there at the end makes the exit code 1."""
     done: set[Any] = set()
     while True:
-        listed = call("GET", f"{TICKETS}/tickets?kesu=unread", headers=TOKEN)
+        listed = unread()
         items = batch_of([ticket for ticket in listed if ticket["id"] not in done])
         if not items:
             return 1 if listed else 0
@@ -87,7 +99,8 @@ def main() -> int:
                 print(f"ticket {item['id']}: not classified ({result['error']['code']})", file=sys.stderr)
                 continue
             try:
-                call("PATCH", f"{TICKETS}/tickets/{item['id']}", fields(result), TOKEN)
+                # An id may hold any character, and must not become another path.
+                call("PATCH", f"{TICKETS}/tickets/{quote(str(item['id']), safe='')}", fields(result), TOKEN)
             except (OSError, HTTPException) as error:
                 print(f"ticket {item['id']}: not written ({error})", file=sys.stderr)
 
@@ -95,5 +108,5 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: not JSON, or not of the form expected
         sys.exit(f"stopped: {error}")

@@ -10,11 +10,10 @@ import hashlib
 import hmac
 import json
 import os
-import re
 import sys
 import urllib.error
 import urllib.request
-from html import unescape
+from html.parser import HTMLParser
 from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -28,6 +27,10 @@ MAX_BODY = 4_000_000
 MAX_CHARACTERS = 100_000
 # Zammad waits 30 s for the answer: both calls must fit in, or it delivers the event again while this is still at work.
 SECONDS = 14
+HIDDEN = ("style", "script", "head", "title")
+# Signatures of the latest events that were written back.
+WRITTEN: dict[str, None] = {}
+REMEMBERED = 1000
 
 
 def call(method: str, url: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
@@ -39,14 +42,42 @@ def call(method: str, url: str, body: dict[str, Any], headers: dict[str, str]) -
         return json.load(reply)
 
 
+class Words(HTMLParser):
+    """What a reader sees of a mail: no markup, styles, scripts or comments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+        self.hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        """Lines break at <br>; styles and scripts begin."""
+        self.hidden += tag in HIDDEN
+        if tag == "br":
+            self.parts.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Lines break after paragraphs; styles and scripts end."""
+        self.hidden = max(0, self.hidden - (tag in HIDDEN))
+        if tag in ("p", "div"):
+            self.parts.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        """Text, its entities resolved."""
+        if not self.hidden:
+            self.parts.append(data)
+
+
 def text_of(event: dict[str, Any]) -> str:
     """Title and first article, without the markup of a mail."""
-    article = event.get("article") or {}
+    article = event.get("article")
+    article = article if isinstance(article, dict) else {}
     body = str(article.get("body") or "")
     if "html" in str(article.get("content_type")):
-        body = re.sub(r"<br\s*/?>|</p>|</div>", "\n", body)
-        # Only then, or what the customer wrote between < and > would go with the tags.
-        body = unescape(re.sub(r"<[^>]+>", "", body))
+        words = Words()
+        words.feed(body)
+        words.close()
+        body = "".join(words.parts)
     return f"{event['ticket'].get('title') or ''}\n{body}".strip()[:MAX_CHARACTERS]
 
 
@@ -57,7 +88,14 @@ def classify(event: dict[str, Any]) -> dict[str, Any]:
     if ticket.get("created_at"):
         body["received_at"] = ticket["created_at"]
     key = os.environ.get("KESU_KEY")
-    answer: dict[str, Any] = call("POST", f"{KESU}/v1/classify", body, {"X-API-Key": key} if key else {})
+    headers = {"X-API-Key": key} if key else {}
+    try:
+        answer: dict[str, Any] = call("POST", f"{KESU}/v1/classify", body, headers)
+    except urllib.error.HTTPError as error:
+        # A time that kesu cannot read is no reason to leave the complaint unread: deadlines then count from now.
+        if error.code != 422 or body.pop("received_at", None) is None:
+            raise
+        answer = call("POST", f"{KESU}/v1/classify", body, headers)
     return answer
 
 
@@ -112,8 +150,10 @@ class Webhook(BaseHTTPRequestHandler):
         try:
             event = json.loads(body)
             ticket = event["ticket"]["id"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return self.reply(400)
+        if signature in WRITTEN:  # delivered again, because the first answer got lost
+            return self.reply(200)
         try:
             try:
                 changes = fields(classify(event))
@@ -122,6 +162,9 @@ class Webhook(BaseHTTPRequestHandler):
                     raise
                 changes = refused(error)
             write_back(ticket, changes)
+            WRITTEN[signature] = None
+            if len(WRITTEN) > REMEMBERED:
+                del WRITTEN[next(iter(WRITTEN))]
         except (OSError, HTTPException, ValueError) as error:  # not reached, overloaded, or an answer cut short
             print(f"ticket {ticket}: {type(error).__name__} {getattr(error, 'code', '')}; will be delivered again",
                   file=sys.stderr)  # fmt: skip

@@ -63,34 +63,65 @@ async def ready(request: Request) -> Response:
 @router.get("/models/{model}", summary="The model's inputs and outputs", responses=infer_errors(401, 404))
 async def metadata(model: str, request: Request) -> Response:
     """Tensors in and out."""
-    service = _service(model, request)
-    return json_response(
-        {
-            "name": NAME,
-            "versions": [service.identity()["version"]],
-            "platform": "onnxruntime_int8",
-            "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
-            "outputs": [{"name": name, "datatype": kind, "shape": [-1]} for name, (kind, _) in OUTPUTS.items()],
-        }
-    )
+    return json_response(_metadata(_service(model, request)))
+
+
+@router.get("/models/{model}/versions/{version}", summary="The same, of a version", responses=infer_errors(401, 404))
+async def version_metadata(model: str, version: str, request: Request) -> Response:
+    """Tensors in and out; there is one version, the one that answers."""
+    return json_response(_metadata(_service(model, request, version)))
 
 
 @router.get("/models/{model}/ready", summary="May this model be asked?", responses=infer_errors(401, 404, 503))
 async def model_ready(model: str, request: Request) -> Response:
     """As /readyz."""
-    reason = _service(model, request).unready()
+    return _readiness(_service(model, request))
+
+
+@router.get(
+    "/models/{model}/versions/{version}/ready",
+    summary="May this version be asked?",
+    responses=infer_errors(401, 404, 503),
+)
+async def version_ready(model: str, version: str, request: Request) -> Response:
+    """As /readyz."""
+    return _readiness(_service(model, request, version))
+
+
+_INFER: dict[str, Any] = {
+    "responses": {200: {"content": INFER_REPLY}, **infer_errors(400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)},
+    "openapi_extra": {"requestBody": {"content": INFER_EXAMPLES}},
+}
+
+
+@router.post("/models/{model}/infer", summary="Label texts", **_INFER)
+async def infer(model: str, body: InferRequest, request: Request) -> Response:
+    """Send one BYTES tensor of texts; the first text that cannot be answered fails the request and is named."""
+    return await _infer(_service(model, request), body, request)
+
+
+@router.post("/models/{model}/versions/{version}/infer", summary="Label texts by this version", **_INFER)
+async def version_infer(model: str, version: str, body: InferRequest, request: Request) -> Response:
+    """As without the version, which must be the one that answers."""
+    return await _infer(_service(model, request, version), body, request)
+
+
+def _metadata(service: Service) -> dict[str, Any]:
+    return {
+        "name": NAME,
+        "versions": [service.identity()["version"]],
+        "platform": "onnxruntime_int8",
+        "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
+        "outputs": [{"name": name, "datatype": kind, "shape": [-1]} for name, (kind, _) in OUTPUTS.items()],
+    }
+
+
+def _readiness(service: Service) -> Response:
+    reason = service.unready()
     return json_response({"name": NAME, "ready": reason is None}, 503 if reason else 200)
 
 
-@router.post(
-    "/models/{model}/infer",
-    summary="Label texts",
-    responses={200: {"content": INFER_REPLY}, **infer_errors(400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)},
-    openapi_extra={"requestBody": {"content": INFER_EXAMPLES}},
-)
-async def infer(model: str, body: InferRequest, request: Request) -> Response:
-    """Send one BYTES tensor of texts; the first text that cannot be answered fails the request and is named."""
-    service = _service(model, request)
+async def _infer(service: Service, body: InferRequest, request: Request) -> Response:
     wanted = list(OUTPUTS) if body.outputs is None else [output.name for output in body.outputs]
     if unknown := set(wanted) - set(OUTPUTS):
         raise InvalidRequest(f"outputs: unknown {sorted(unknown)[0][:64]!r}; known are {', '.join(OUTPUTS)}")
@@ -118,10 +149,13 @@ def tensors(version: str, identity: str | None, wanted: list[str], answers: list
     return reply
 
 
-def _service(model: str, request: Request) -> Service:
+def _service(model: str, request: Request, version: str | None = None) -> Service:
     if model != NAME:
         raise NotFound(f"no such model; this server has {NAME!r}")
-    return service_of(request)
+    service = service_of(request)
+    if version not in (None, known := service.identity()["version"]):
+        raise NotFound(f"no such version of {NAME}; this server has {known!r}")
+    return service
 
 
 def _texts(body: InferRequest, limit: int) -> list[Any]:

@@ -68,6 +68,17 @@ def test_classify_bad_body_is_told(client: TestClient, content: bytes, status: i
     assert "坏" not in error.message
 
 
+@pytest.mark.parametrize("identity", [1.5, True, "", "x" * 201, 2**53, None, []])
+def test_classify_error_about_the_id_names_the_field(client: TestClient, identity: object) -> None:
+    reply = client.post("/v1/classify", content=body(text="坏了", id=identity), headers=JSON)
+    if identity is None:
+        assert reply.status_code == 200
+        return
+    (detail,) = reply.json()["error"]["details"]
+    assert detail["field"] == "id"
+    assert "1 to 200 characters" in detail["message"]
+
+
 @pytest.mark.parametrize(
     "text", ["坏了\ud83d，要求赔", "😡坏了", "a" * 99_999 + "坏", "<s>坏</s>", "١٢٣", "\u202e坏了"]
 )
@@ -99,7 +110,12 @@ def test_classify_other_types_and_encodings_are_refused(client: TestClient) -> N
 
 
 def test_unknown_paths_and_methods_have_the_documented_form(client: TestClient) -> None:
-    for method, path, status in (("GET", "/nothing", 404), ("GET", "/v1/classify", 405), ("PUT", "/v1/classify", 405)):
+    for method, path, status in (
+        ("GET", "/nothing", 404),
+        ("GET", "/v1/classify", 405),
+        ("PUT", "/v1/classify", 405),
+        ("POST", "/v1/classify/", 404),
+    ):
         reply = client.request(method, path)
         assert reply.status_code == status
         ErrorReply.model_validate(reply.json())

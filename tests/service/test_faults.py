@@ -49,6 +49,24 @@ def test_overload_is_refused_with_429_and_what_was_taken_is_answered(start: Star
             assert int(reply.headers["retry-after"]) >= 1
 
 
+def test_more_requests_at_once_than_connections_are_refused_but_probes_are_not(start: Start, good: Any) -> None:
+    engine = Gated(good)
+    client = start(engine=engine, threads=1, connections=1)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.post, "/v1/classify", json=ONE)
+        assert engine.begun.acquire(timeout=PATIENCE)
+        second = client.post("/v1/classify", json=ONE)
+        assert client.get("/healthz").status_code == 200
+        engine.gate.set()
+        assert first.result(PATIENCE).status_code == 200
+    assert (second.status_code, second.json()["error"]["code"]) == (429, "overloaded")
+    assert second.headers["retry-after"] == "1"
+    assert client.post("/v1/classify", json=ONE).status_code == 200
+    # Refused before its route was looked for, and counted under it all the same.
+    page = client.get("/metrics").text
+    assert 'kesu_requests_total{route="/v1/classify",status="429"} 1.0' in page
+
+
 @pytest.mark.parametrize("fault", [RuntimeError(LOST_PARCEL), MemoryError(), "nan"])
 def test_engine_fault_is_a_500_without_details_and_the_next_text_is_answered(
     start: Start, good: Any, log_stream: Kept, fault: Exception | str

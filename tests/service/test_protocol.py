@@ -27,6 +27,19 @@ def test_health_and_metadata(client: TestClient) -> None:
     assert [tensor["name"] for tensor in told["outputs"]] == list(OUTPUTS)
 
 
+def test_the_version_that_is_told_can_be_asked_for(client: TestClient) -> None:
+    plain = client.get("/v2/models/kesu").json()
+    (version,) = plain["versions"]
+    path = f"/v2/models/kesu/versions/{version}"
+    assert client.get(path).json() == plain
+    assert client.get(f"{path}/ready").json() == {"name": "kesu", "ready": True}
+    assert client.post(f"{path}/infer", json=INFER).json() == client.post("/v2/models/kesu/infer", json=INFER).json()
+    for method, ending in (("GET", ""), ("GET", "/ready"), ("POST", "/infer")):
+        reply = client.request(method, f"/v2/models/kesu/versions/9{ending}", json=INFER if method == "POST" else None)
+        assert reply.status_code == 404
+        assert repr(version) in reply.json()["error"]
+
+
 @pytest.mark.parametrize("column", [False, True])
 def test_infer_gives_one_entry_a_text(client: TestClient, column: bool) -> None:
     texts = [LOST_PARCEL, THANKS]

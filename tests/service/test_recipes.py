@@ -191,6 +191,12 @@ def echo() -> Iterator[Echo]:
         ),
         ("<div>第一行<br />第&amp;二行&nbsp;<b>粗</b></div>", "第一行\n第&二行\xa0粗"),
         ("写的是&amp;lt;b&amp;gt;", "写的是&lt;b&gt;"),
+        (
+            "<html><head><title>x</title></head><style>p{color:red}</style><script>var x=1</script>"
+            "<p>要求退款</p><!-- a > b -->",
+            "要求退款",
+        ),
+        ("三天没到 < 说好的一天", "三天没到 < 说好的一天"),
     ],
 )
 def test_zammad_markup_goes_and_what_the_customer_wrote_stays(
@@ -199,6 +205,25 @@ def test_zammad_markup_goes_and_what_the_customer_wrote_stays(
     with webhook(echo.url, tickets) as address:
         assert deliver(address, created(4, body)) == 200
     assert echo.texts == [f"快递问题\n{text}"]
+
+
+def test_zammad_odd_events_are_told_apart(kesu: str, tickets: Tickets) -> None:
+    with webhook(kesu, tickets) as address:
+        odd_time = created(11, LOST_PARCEL)
+        for time in ("yesterday", "1999-01-01T00:00:00Z"):
+            odd_time["ticket"]["created_at"] = time
+            assert deliver(address, odd_time) == 200
+        assert tickets.tickets["11"]["kesu_decision"] != "refused"
+        for article in ("text", [{"body": LOST_PARCEL}], None):
+            assert deliver(address, created(12, "") | {"article": article}) == 200
+        assert tickets.tickets["12"]["kesu_cause"]  # the title alone
+        nested: Any = []
+        for _ in range(900):
+            nested = [nested]
+        assert deliver(address, {"ticket": {"id": 13, "title": LOST_PARCEL}, "article": {"body": nested}}) in (200, 400)
+        tickets.writes.clear()
+        assert [deliver(address, created(14, LOST_PARCEL)) for _ in range(2)] == [200, 200]
+        assert len(tickets.writes) == 1, "an event that comes twice makes no second note"
 
 
 def test_zammad_note_says_that_a_person_decides(echo: Echo, tickets: Tickets) -> None:
@@ -221,6 +246,25 @@ def test_poll_classifies_all_that_is_unread(kesu: str, tickets: Tickets) -> None
     assert {ticket["kesu"] for ticket in tickets.tickets.values()} <= {"auto", "suggest", "review", "refused"}
     assert tickets.tickets["7"]["kesu"] == "refused"
     assert tickets.tickets["1"]["cause"][0] == "service.delivery"
+
+
+def test_poll_writes_to_the_ticket_of_any_id(kesu: str, tickets: Tickets) -> None:
+    tickets.tickets = {"工单/1?": {"id": "工单/1?", "text": LOST_PARCEL}, "2": {"id": 2}}
+    done = poll(kesu, tickets)
+    assert [path for _, path, _, _ in tickets.writes] == ["/tickets/%E5%B7%A5%E5%8D%95%2F1%3F", "/tickets/2"]
+    assert tickets.tickets["2"]["kesu"] == "refused"
+    assert done.returncode == 1, "the stand-in does not find the ticket of the quoted id, and lists it again"
+
+
+@pytest.mark.parametrize("listed", [None, [1], [{"text": LOST_PARCEL}], {"error": "log in"}])
+def test_poll_tells_that_it_got_no_tickets(
+    kesu: str, tickets: Tickets, listed: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Handler, "do_GET", lambda self: self.reply(200, listed))
+    done = poll(kesu, tickets)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"stopped: {tickets.url}/tickets: the answer")
+    assert done.stderr.count("\n") == 1
 
 
 def test_poll_says_what_it_could_not_do(kesu: str, tickets: Tickets) -> None:

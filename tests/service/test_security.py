@@ -28,6 +28,15 @@ def test_without_a_known_key_nothing_but_probes_and_docs_is_open(start: Start) -
         assert client.post("/v1/classify", json=ONE, headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize("token", ["Bearer jwt.of.a.gateway", "Bearer ", "Bearer one", "Basic b25l"])
+def test_a_token_of_a_gateway_beside_the_key_does_no_harm(start: Start, token: str) -> None:
+    client = start(api_keys=KEYS, admin_keys={"operator"})
+    headers = {"Authorization": token, "X-API-Key": "two"}
+    assert client.post("/v1/admin/reload", headers=headers).status_code == 200
+    if token != "Bearer one":
+        assert client.get("/v1/taxonomy", headers=headers | {"X-API-Key": "three"}).status_code == 401
+
+
 def test_only_named_keys_may_administer(start: Start) -> None:
     client = start(api_keys=KEYS, admin_keys={"operator"})
     assert client.post("/v1/admin/reload", headers={"X-API-Key": "one"}).status_code == 403

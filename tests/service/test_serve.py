@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -77,6 +78,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def answers(address: str) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/readyz", timeout=PATIENCE) as reply:
+        return bool(reply.status == 200)
+    return False
 
 
 def wait_until_refused(host: str, port: int) -> None:
@@ -198,7 +205,7 @@ def test_serve_tells_whom_it_cannot_answer_any_more(model_folder: Path, tmp_path
                     answer.result(PATIENCE)
                 assert json.load(caught.value)["error"]["code"] == "stalled"
                 assert caught.value.headers["Retry-After"] == "1"
-        assert running.wait(PATIENCE) in (0, 128 + signal.SIGKILL)
+        assert running.wait(PATIENCE) == 0
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the worker")
@@ -282,11 +289,68 @@ def test_serve_hang_up_during_the_start_is_heeded_after_it(model_folder: Path) -
             running.kill()
 
 
-def test_new_key_prints_the_key_and_its_setting() -> None:
+@pytest.mark.parametrize("name", ["tickets", '工单 "a"\\', "a=b"])
+def test_new_key_prints_the_key_and_its_setting(name: str) -> None:
     app = typer.Typer()
     app.command()(serve)
-    done = CliRunner().invoke(app, ["--new-key", "tickets"])
+    done = CliRunner().invoke(app, ["--new-key", name])
     assert done.exit_code == 0
     key = re.search(r"kesu_[\w-]+", done.stderr)
     assert key
-    assert f'"tickets" = "{hash_key(key[0])}"' in done.stdout
+    assert tomllib.loads(done.stdout) == {"api_keys": {name: hash_key(key[0])}}
+
+
+def test_new_key_needs_a_name() -> None:
+    with pytest.raises(InvalidInput, match="give the caller a name"):
+        serve(new_key_name=" ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors are not numbers there")
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_serve_with_closed_standard_streams_answers_and_ends_cleanly(model_folder: Path, closed: tuple[int]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    code = "from serving.cli import main; main()"
+    command = [sys.executable, "-c", code, "serve", "--port", str(port), "--model", str(model_folder)]
+    redirect = " ".join(f"{number}>&-" for number in closed)
+    running = subprocess.Popen(["sh", "-c", f'exec "$@" {redirect}', "sh", *command], start_new_session=True)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(address))
+        assert post(address, json.dumps({"text": LOST_PARCEL}).encode())[0] == 200
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(PATIENCE) == 0
+    finally:
+        running.kill()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("target", ["/dev/full", "a pipe that nobody reads"])
+def test_serve_goes_on_when_nobody_can_read_where_it_is(model_folder: Path, target: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    code = f"import sys; sys.argv[1:] = ['serve', '--port', '{port}', '--model', '{model_folder}']; " + (
+        "from serving.cli import main; main()"
+    )
+    if target == "/dev/full":
+        written = os.open(target, os.O_WRONLY)
+    else:
+        read, written = os.pipe()
+        os.close(read)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=written, stderr=subprocess.DEVNULL) as running:
+        os.close(written)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_until(lambda: answers(address))
+            time.sleep(0.5)  # it tells where it is once it answers
+            assert post(address, json.dumps({"text": LOST_PARCEL}).encode())[0] == 200
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(PATIENCE) == 0
+        finally:
+            running.kill()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_all_addresses_of_ipv6_are_those_of_ipv4_too() -> None:
+    with listen(Settings(host="::", port=0, insecure=True)) as listener:
+        socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=PATIENCE).close()
