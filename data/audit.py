@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data import gaps, splits
 from data.neighbours import near_duplicate_groups
 from data.problems import Level, Problem
 from data.readers import LabelledFile
@@ -19,8 +19,8 @@ from model.text import han_share
 # Fewer texts than this and a label is neither learnt nor measured with any certainty.
 THIN = 30
 NO_SPLIT = "-"
-_HELD_OUT = {"val": "dev", "valid": "dev", "validation": "dev", "eval": "dev"}
-_SPLITS = {"train", "dev", "test", *_HELD_OUT}
+# Places named in a problem that many rows share.
+_SHOWN_LINES = 10
 # Counts by dimension, label and split.
 Counts = dict[str, dict[str, dict[str, int]]]
 
@@ -82,11 +82,8 @@ class _Placed:
 
 
 def split_of(row: LabelledText, path: Path) -> str:
-    """Split a row names, or else its file's name does ("gold_dev.csv"); "" where neither does."""
-    if row.split:
-        return _HELD_OUT.get(row.split.lower(), row.split.lower())
-    words = [word for word in re.split(r"[^a-z]+", path.name.lower().split(".")[0]) if word in _SPLITS]
-    return _HELD_OUT.get(words[-1], words[-1]) if words else ""
+    """Role of the split a row names, or else its file's name does ("gold_dev.csv"); "" where neither does."""
+    return splits.role_of(row.split) or splits.named_in(path.name.split(".")[0])
 
 
 def _placed(files: Sequence[LabelledFile]) -> list[_Placed]:
@@ -170,6 +167,31 @@ def _language(placed: Sequence[_Placed]) -> Iterable[Problem]:
             yield item.problem("text", "warning", message, "check that the right column is read; kesu reads Chinese")
 
 
+def _lines(file: LabelledFile, places: Sequence[int]) -> str:
+    shown = ", ".join(str(file.lines[place]) for place in places[:_SHOWN_LINES])
+    return f"line{'s' * (len(places) > 1)} {shown}" + (", …" if len(places) > _SHOWN_LINES else "")
+
+
+def _unlabelled(files: Sequence[LabelledFile]) -> Iterable[Problem]:
+    for file in files:
+        for field in gaps.FIELDS:
+            if places := gaps.without(file.rows, field):
+                message = f"{gaps.told(file.rows, field)} ({_lines(file, places)})"
+                column = file.mapping.columns.get(field, field)
+                yield Problem(str(file.path), 0, column, "warning", message, gaps.FIX)
+
+
+def _unknown_splits(files: Sequence[LabelledFile]) -> Iterable[Problem]:
+    for file in files:
+        unknown = Counter(
+            row.split for row in file.rows if row.split and not splits.is_known(splits.role_of(row.split))
+        )
+        column = file.mapping.columns.get("split", "split")
+        for name, number in unknown.items():
+            message = f"{number} rows have split {name!r}; `kesu train` leaves them out"
+            yield Problem(str(file.path), 0, column, "warning", message, f"known splits are {splits.KNOWN}")
+
+
 def count_labels(rows: Iterable[tuple[LabelledText, str]], taxonomy: Taxonomy) -> Counts:
     """Numbers of texts by dimension, label and split; labels that never occur are there, with no split."""
     levels = tuple(level.id for level in taxonomy.severities)
@@ -206,12 +228,19 @@ def check(files: Sequence[LabelledFile], taxonomy: Taxonomy) -> Report:
 
     Adds to what reading found: texts that occur twice or nearly so (an error when the labels of
     equal texts differ or the two lie in different splits), ids that repeat within a file, texts
-    without Chinese, labels that are thin or absent.
+    without Chinese, complaints without a cause or motive, splits that no training knows, labels
+    that are thin or absent.
     """
     placed = _placed(files)
     counts = count_labels(((item.row, item.split) for item in placed), taxonomy)
     problems = [problem for file in files for problem in file.problems]
-    for found in (_repeated_ids(placed), _duplicates(placed), _language(placed)):
+    for found in (
+        _repeated_ids(placed),
+        _duplicates(placed),
+        _language(placed),
+        _unlabelled(files),
+        _unknown_splits(files),
+    ):
         problems.extend(found)
     order = {str(file.path): number for number, file in enumerate(files)}
     problems.sort(key=lambda problem: (order[problem.file], problem.line))

@@ -14,6 +14,7 @@ from data.audit import check as audit
 from data.columns import map_columns
 from data.formats import WRITABLE, format_of, read_table, write_table
 from data.problems import Problem
+from data.raw import as_text
 from data.readers import LabelledFile, read_labelled
 from data.report import print_report
 from data.schema import LabelledText
@@ -163,8 +164,8 @@ def _labelled(read: LabelledFile, output: Path) -> int:
 
 def _as_is(file: Path, output: Path, encoding: str | None, sheet: str | None, told: dict[str, str]) -> int:
     table = read_table(file, encoding, sheet)
-    _complain(table.problems)
-    map_columns(table.columns, file, told, required=())  # raises for a column that is not there
+    map_columns(table.columns, file, told, required=(), wanted=())  # raises for a column that is not there
+    _complain((*table.problems, *table.numeric_ids(file, told.get("id", "id"))))
     names = {column: field for field, column in told.items()}
     for column in table.columns:
         if column in told and column not in names:
@@ -172,6 +173,10 @@ def _as_is(file: Path, output: Path, encoding: str | None, sheet: str | None, to
                 f"{file}: has a column {column!r} besides {told[column]!r}; rename or remove one of them"
             )
     rows = [{names.get(column, column): cell for column, cell in row.cells.items()} for row in table.rows]
+    for row in rows:
+        # A complaint of nothing but a number is a text all the same: what reads the file next expects one.
+        if isinstance(row.get("text"), int | float):
+            row["text"] = as_text(row["text"])
     write_table(output, [names.get(column, column) for column in table.columns], rows)
     return len(rows)
 
@@ -233,7 +238,7 @@ def attach(
     labels: Annotated[Path, typer.Argument(help="File of `kesu data detach`.", show_default=False)],
     texts: Annotated[list[Path], typer.Argument(help=f"The texts: {_READ}.", show_default=False)],
     output: Annotated[Path, typer.Option(help=f"File to write: {_READ}.", show_default=False)],
-    text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    text_column: TextColumn = None,
     taxonomy: TaxonomyFile = None,
     encoding: Annotated[str | None, typer.Option(help="Of the texts; found out unless told.")] = None,
     sheet: Annotated[str | None, typer.Option(help="Of a workbook of texts; the first with content.")] = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,8 +83,11 @@ def map_columns(
     path: Path,
     told: Mapping[str, str] | None = None,
     required: Sequence[str] = REQUIRED,
+    wanted: Collection[str] = tuple(NAMES),
 ) -> ColumnMapping:
     """Mapping of fields to ``columns``; ``told`` (field -> column) goes before guessing.
+
+    Only columns of ``wanted`` fields are chosen; names of the others are still theirs.
 
     Raises InvalidInput for an unknown field, a told column that is not there, one told for
     two fields, a required field without a column, and columns between which no name decides
@@ -110,11 +113,13 @@ def map_columns(
         exact = next((name for name in names if name in free), None)
         if field not in found and exact is not None:
             alike = free.pop(exact)
+            if field not in wanted:
+                continue
             if len(alike) > 1:
                 raise _ambiguous(field, alike, path)
             found[field] = alike[0]
     for field in NAMES:
-        by_ending = None if field in found else _by_ending(field, free, path)
+        by_ending = None if field in found or field not in wanted else _by_ending(field, free, path)
         if by_ending is not None:
             found[field] = by_ending
             free = {folded: alike for folded, alike in free.items() if by_ending not in alike}

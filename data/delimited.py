@@ -88,12 +88,12 @@ def table_of_records(
             fix = "put cells that hold the separator in double quotes"
             found.append(Problem(str(path), number, "", "error", message, fix))
             continue
+        if not any(as_text(cell).strip() for cell in record):
+            continue
         if len(record) < len(columns):
             message = f"the row has {len(record)} cells, the header {len(columns)}; the rest counts as empty"
             found.append(Problem(str(path), number, "", "warning", message, "check the row for a missing separator"))
-        cells = dict.fromkeys(columns, "") | dict(zip(columns, record, strict=False))
-        if any(as_text(cell).strip() for cell in cells.values()):
-            rows.append(RawRow(number, cells))
+        rows.append(RawRow(number, dict.fromkeys(columns, "") | dict(zip(columns, record, strict=False))))
     return RawTable(columns, tuple(rows), header=line, encoding=encoding, problems=tuple(found))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.columns import ColumnMapping
+from data.columns import ColumnMapping, map_columns
 from data.formats import read_table, write_table
 from data.raw import RawRow, RawTable, as_text
 from data.readers import label_table, raise_for_errors, text_id
@@ -58,13 +58,13 @@ def attach(
     labels: Path,
     texts: Sequence[Path],
     taxonomy: Taxonomy,
-    text_column: str = "text",
+    text_column: str | None = None,
     encoding: str | None = None,
     sheet: str | None = None,
 ) -> Attached:
     """The texts that ``labels`` knows, labelled; each once, named by its key.
 
-    ``encoding`` and ``sheet`` are those of the texts, and found out unless told.
+    ``text_column``, ``encoding`` and ``sheet`` are those of the texts, and found out unless told.
 
     Raises InvalidInput for a file of another form or with rows that cannot be read, for labels that ``taxonomy``
     lacks, and when no text is known.
@@ -81,10 +81,10 @@ def attach(
     for path in texts:
         table = read_table(path, encoding, sheet)
         raise_for_errors(table.problems, path)
-        if text_column not in table.columns:
-            raise InvalidInput(f"{path}: no column {text_column!r}; its columns are {', '.join(table.columns)}")
+        told = {} if text_column is None else {"text": text_column}
+        column = map_columns(table.columns, path, told, required=("text",), wanted=("text",)).columns["text"]
         for row in table.rows:
-            text = as_text(row.cells.get(text_column))
+            text = as_text(row.cells.get(column))
             key = key_of(text)
             if key not in kept:
                 without += bool(text.strip())

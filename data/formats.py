@@ -14,6 +14,7 @@ from data.delimited import delimited_bytes, read_delimited
 from data.encodings import decode
 from data.jsonl import jsonl_bytes, read_jsonl
 from data.parquet import parquet_bytes, read_parquet
+from data.problems import NeedsOption
 from data.raw import MAX_BYTES, RawTable
 from data.workbook import read_workbook, workbook_bytes
 from model.errors import InvalidInput
@@ -79,9 +80,20 @@ def _check_signature(data: bytes, suffix: str, path: Path) -> None:
 def read_table(path: Path, encoding: str | None = None, sheet: str | None = None) -> RawTable:
     """The table in any file kesu reads; ``encoding`` and ``sheet`` are found out unless told.
 
-    Raises InvalidInput for a file that is missing, empty, too large, damaged, of an unknown
-    kind or in another encoding.
+    Raises InvalidInput for a file that is missing, empty, without rows, too large, damaged, of an
+    unknown kind or in another encoding; NeedsOption where another sheet may hold the rows.
     """
+    table = _table(path, encoding, sheet)
+    # Rows that cannot be read are told as errors of their own; a mere warning explains no empty table.
+    if not table.rows and not any(problem.level == "error" for problem in table.problems):
+        if table.unread:
+            what = f"the first filled sheet has column names but no rows; not read: {', '.join(table.unread)}"
+            raise NeedsOption(f"{path}: {what}", "name one by", "--sheet")
+        raise InvalidInput(f"{path}: has column names but no rows; add one row a text")
+    return table
+
+
+def _table(path: Path, encoding: str | None, sheet: str | None) -> RawTable:
     suffix, packed = format_of(path)
     data = _bytes(path)
     if packed:

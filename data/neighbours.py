@@ -4,15 +4,22 @@ Such groups must stay on one side of a split, or held-out figures measure memory
 come from MinHash with banded hashing (Broder 1997; Leskovec, Rajaraman & Ullman, "Mining of
 Massive Datasets", ch. 3) and are kept only if their exact Jaccard similarity suffices, so
 the sketch decides how many pairs are looked at, not which texts count as alike.
+
+What is kept of a text is its sketch (500 bytes): n-grams are formed again where two texts are compared, and a band's
+hash bucket is only kept if it holds more than one text.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import zlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
-from datasketch import MinHash, MinHashLSH
+import numpy as np
+from datasketch import MinHash
+from numpy.typing import NDArray
 
 from model.text import normalise
 
@@ -21,6 +28,8 @@ SIMILARITY = 0.8
 _SIZES = (3, 4, 5)
 # 25 bands of 5 rows find a pair of similarity 0.8 with probability 1 - (1 - 0.8^5)^25 > 0.9999.
 _BANDS, _ROWS = 25, 5
+# Sets of n-grams kept at hand, some 10 kB each: candidates of one text are often those of the next.
+_KEPT_SETS = 2048
 _DIGITS = re.compile(r"\d+")
 _NOT_WORD = re.compile(r"[\W_]+")
 
@@ -63,6 +72,35 @@ class _Groups:
         self._parent[high] = low
 
 
+def _sketches(texts: Sequence[str]) -> NDArray[np.uint32]:
+    """MinHash sketches of folded texts, [texts, bands * rows]."""
+    sketches = np.empty((len(texts), _BANDS * _ROWS), np.uint32)
+    encoded = ([gram.encode() for gram in shingles(text)] for text in texts)
+    made = MinHash.generator(encoded, num_perm=_BANDS * _ROWS, seed=1, hashfunc=zlib.crc32)
+    for place, sketch in enumerate(made):
+        sketches[place] = sketch.hashvalues
+    return sketches
+
+
+def _candidates(sketches: NDArray[np.uint32]) -> Iterator[tuple[int, list[int]]]:
+    """Each place with the earlier ones whose sketch equals its own in at least one band."""
+    buckets = np.full((len(sketches), _BANDS), -1)
+    for band in range(_BANDS):
+        rows = np.ascontiguousarray(sketches[:, band * _ROWS : (band + 1) * _ROWS])
+        _, bucket, sizes = np.unique(rows.view(f"V{rows.itemsize * _ROWS}"), return_inverse=True, return_counts=True)
+        bucket = bucket.ravel()
+        shared = sizes[bucket] > 1
+        buckets[shared, band] = bucket[shared]
+    members: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for place in np.flatnonzero((buckets >= 0).any(axis=1)).tolist():
+        found: set[int] = set()
+        for band in np.flatnonzero(buckets[place] >= 0).tolist():
+            bucket_members = members[band, int(buckets[place, band])]
+            found.update(bucket_members)
+            bucket_members.append(place)
+        yield place, sorted(found)
+
+
 def near_duplicate_groups(texts: Sequence[str], similarity: float = SIMILARITY) -> list[int]:
     """For each text the index of the first text of its group; a text alone is its own group.
 
@@ -73,16 +111,14 @@ def near_duplicate_groups(texts: Sequence[str], similarity: float = SIMILARITY) 
     firsts: dict[str, int] = {}
     for index, folded in enumerate(map(fold, texts)):
         groups.join(firsts.setdefault(folded, index), index)
-    grams = {index: shingles(folded) for folded, index in firsts.items()}
-    index_of_bands = MinHashLSH(num_perm=_BANDS * _ROWS, params=(_BANDS, _ROWS))
-    encoded = ([gram.encode() for gram in sorted(found)] for found in grams.values())
-    sketches = MinHash.generator(encoded, num_perm=_BANDS * _ROWS, seed=1, hashfunc=zlib.crc32)
-    for index, sketch in zip(grams, sketches, strict=True):
-        for candidate in index_of_bands.query(sketch):
-            together = groups.root(index) == groups.root(candidate)
-            if not together and jaccard(grams[index], grams[candidate]) >= similarity:
-                groups.join(index, candidate)
-        index_of_bands.insert(index, sketch)
+    distinct, numbers = list(firsts), list(firsts.values())
+    grams = functools.lru_cache(_KEPT_SETS)(lambda place: shingles(distinct[place]))
+    for place, candidates in _candidates(_sketches(distinct)):
+        for candidate in candidates:
+            one, other = numbers[place], numbers[candidate]
+            together = groups.root(one) == groups.root(other)
+            if not together and jaccard(grams(place), grams(candidate)) >= similarity:
+                groups.join(one, other)
     return [groups.root(index) for index in range(len(texts))]
 
 

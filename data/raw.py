@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from data.problems import Problem
@@ -27,7 +28,7 @@ class RawTable:
 
     ``encoding`` is "" for formats that have none. ``problems`` are those of the file's form:
     rows that cannot be read are here and not among ``rows``. ``unread`` are the other filled
-    sheets of a workbook whose sheet nobody told.
+    sheets of a workbook whose sheet nobody told. Of ``from_workbook`` cells the number format is lost.
     """
 
     columns: tuple[str, ...]
@@ -36,6 +37,18 @@ class RawTable:
     encoding: str = ""
     problems: tuple[Problem, ...] = field(default=())
     unread: tuple[str, ...] = ()
+    from_workbook: bool = False
+
+    def numeric_ids(self, path: Path, column: str) -> tuple[Problem, ...]:
+        """A warning where the ids in ``column`` are numbers of a workbook, which may have been shown otherwise."""
+        numbers = [row for row in self.rows if isinstance(row.cells.get(column), int | float)]
+        if not self.from_workbook or not numbers:
+            return ()
+        message = (
+            f"{len(numbers)} ids are numbers; leading zeros (000042), if any, are lost, as are digits beyond the 15th"
+        )
+        fix = "nothing to do if there are none; else format the column as text in the workbook and enter them again"
+        return (Problem(str(path), numbers[0].line, column, "warning", message, fix),)
 
 
 def as_text(cell: Any) -> str:

@@ -157,6 +157,8 @@ def label_table(table: RawTable, path: Path, mapping: ColumnMapping, taxonomy: T
     reader = _RowReader(path, mapping, taxonomy)
     parsed = [(row.line, reader.read(row)) for row in table.rows]
     problems = [*table.problems, *reader.problems]
+    if "id" in mapping.columns:
+        problems.extend(table.numeric_ids(path, mapping.columns["id"]))
     if mapping.unused:
         message = f"not read: {', '.join(map(one_line, mapping.unused))}"
         fix = "nothing to do unless one of them holds labels; then name it with an option of `kesu data convert`"
@@ -194,9 +196,8 @@ def read_labelled(
 def _labelled(
     table: RawTable, path: Path, taxonomy: Taxonomy, columns: Mapping[str, str] | None = None
 ) -> LabelledFile:
-    if not table.rows and not table.problems:
-        raise InvalidInput(f"{path}: has column names but no rows; add one row a text")
     if not table.rows:
+        # Every row is among the problems, and what none of them holds cannot be asked for.
         return LabelledFile(path, (), (), ColumnMapping({}), table.encoding, table.problems)
     return label_table(table, path, map_columns(table.columns, path, columns), taxonomy)
 

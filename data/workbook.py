@@ -26,6 +26,8 @@ MAX_CELLS = 20_000_000
 # Excel's own limits.
 MAX_EXCEL_ROWS = 1_048_576
 MAX_CELL_CHARACTERS = 32_767
+# Whole numbers beyond this are no counts or ids, and do not fit into the 64 bits of other formats.
+_LARGEST_WHOLE = 1 << 63
 _SMALL = 1 << 20
 _CHUNK = 1 << 20
 # Cells that hold something; formatted empty ones close themselves and take no memory.
@@ -75,11 +77,17 @@ def _refuse_bombs(data: bytes, path: Path) -> None:
         raise InvalidInput(f"{path}: is no readable Excel workbook: {error}; save it again as .xlsx") from error
 
 
+def _whole(cell: Any) -> Any:
+    """A whole number as one: a workbook keeps every number as a float, and 42.0 is no id."""
+    is_whole = isinstance(cell, float) and cell.is_integer() and abs(cell) < _LARGEST_WHOLE
+    return int(cell) if is_whole else cell
+
+
 def _records(sheet: python_calamine.CalamineSheet) -> Iterator[tuple[int, list[Any]]]:
     first, _ = sheet.start or (0, 0)
     for number, record in enumerate(sheet.to_python(skip_empty_area=True), first + 1):
         if any(as_text(cell).strip() for cell in record):
-            yield number, record
+            yield number, [_whole(cell) for cell in record]
 
 
 def read_workbook(data: bytes, path: Path, sheet: str | None = None) -> RawTable:
@@ -106,7 +114,7 @@ def read_workbook(data: bytes, path: Path, sheet: str | None = None) -> RawTable
                 message = f"only sheet {chosen[0]!r} was read; not read: {', '.join(others)}"
                 problems.append(Problem(str(path), 0, "", "warning", message, "choose another with --sheet"))
             table = table_of_records(_records(chosen[1]), path, problems=problems)
-            return dataclasses.replace(table, unread=others)
+            return dataclasses.replace(table, unread=others, from_workbook=True)
     except (python_calamine.CalamineError, OSError) as error:
         raise InvalidInput(f"{path}: is no readable Excel workbook: {error}; save it again as .xlsx") from error
 

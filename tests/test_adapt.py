@@ -102,8 +102,12 @@ def test_adapt_refuses_other_encoders_and_too_little_text(tiny_base: Path, tmp_p
     RobertaModel(config).save_pretrained(tmp_path / "other")
     with pytest.raises(InvalidInput, match="only BERT"):
         adapt(str(tmp_path / "other"), ["灯坏了", "没人管"], tmp_path / "out", AdaptSettings())
-    with pytest.raises(InvalidInput, match="no BERT encoder"):
+    with pytest.raises(InvalidInput, match="there is no such folder"):
         adapt(str(tmp_path / "none" / "at" / "all"), ["灯坏了", "没人管"], tmp_path / "out", AdaptSettings())
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "config.json").write_bytes((tiny_base / "config.json").read_bytes())
+    with pytest.raises(InvalidInput, match="no BERT encoder"):
+        adapt(str(tmp_path / "part"), ["灯坏了", "没人管"], tmp_path / "out", AdaptSettings())
     assert not (tmp_path / "out").exists()
 
 

@@ -11,7 +11,7 @@ import pytest
 from data.schema import LabelledText
 from model.decode import decode, sigmoid, softmax
 from model.decoding import Decoding
-from model.engine import Logits
+from model.engine import HEADS, Logits
 from model.errors import InvalidInput
 from model.taxonomy import Taxonomy, parse_taxonomy
 from tests.tiny import SMALL_TAXONOMY
@@ -122,8 +122,9 @@ def test_fit_decoding_opens_the_bands_it_promises() -> None:
     decoded, gold = decode(logits, decoding, SMALL), Gold.of(rows, SMALL)
     chosen = np.array([causes[0] if causes else -1 for causes in decoded.chosen_causes])
     right = np.where(decoded.is_complaint, chosen == gold.primary_cause, gold.severity == 0)
+    judged = gold.told_cause | ~decoded.is_complaint
     for band, least in (("auto", 0.87), ("suggest", 0.57)):
-        rows_of = np.array(decoded.decision) == band
+        rows_of = (np.array(decoded.decision) == band) & judged
         assert rows_of.sum() >= MINIMUM_BAND
         assert least < right[rows_of].mean() < least + 0.1
     assert decoding.suggest_confidence < decoding.auto_confidence
@@ -181,7 +182,7 @@ def test_confidence_threshold_heeds_a_part_from_a_bands_rows_on() -> None:
     assert (bad & (confidence >= threshold)).sum() == MINIMUM_BAND - 1
 
 
-@pytest.mark.parametrize("kept", ["first cause and motive", "no cause", "no motive", "two complaints", "two others"])
+@pytest.mark.parametrize("kept", ["first cause and motive", "no motive", "two complaints", "two others"])
 def test_fit_decoding_bears_labels_nobody_has(taxonomy: Taxonomy, kept: str) -> None:
     logits, rows = drawn(taxonomy, 80, seed=3)
     first = {"causes": taxonomy.cause_ids[:1], "motives": taxonomy.motive_ids[:1]}
@@ -190,7 +191,6 @@ def test_fit_decoding_bears_labels_nobody_has(taxonomy: Taxonomy, kept: str) -> 
     half = [*complaints[:40], *others[40:]]
     chosen = {
         "first cause and motive": half,
-        "no cause": [row.model_copy(update={"causes": ()}) for row in half],
         "no motive": [row.model_copy(update={"motives": ()}) for row in half],
         "two complaints": [*complaints[:2], *others[2:]],
         "two others": [*others[:2], *complaints[2:]],
@@ -260,3 +260,28 @@ def test_confidence_threshold_does_not_cut_through_equal_confidences() -> None:
     # Five of the rows at 0.5 would still fit, but whoever takes one takes all.
     assert confidence_threshold(confidence, right, 0.95) == 0.9
     assert confidence_threshold(np.full(30, 0.7), np.arange(30) < 20, 0.9) == NEVER
+
+
+def test_fit_decoding_blames_no_model_for_complaints_without_a_cause() -> None:
+    logits, rows = drawn(SMALL, 1500)
+    some = [place for place, row in enumerate(rows) if row.causes][::2]
+    # As merged cells leave them: the rows are there, their causes are not.
+    merged = [row.model_copy(update={"causes": ()}) if place in some else row for place, row in enumerate(rows)]
+    rest = np.setdiff1d(np.arange(len(rows)), some)
+    shorter = Logits(*(getattr(logits, head)[rest] for head in HEADS))
+
+    def fitted(of: Logits, labelled: list[LabelledText]) -> Decoding:
+        return fit_decoding(of, labelled, SMALL, max_tokens=64, auto_precision=0.9, suggest_precision=0.6)
+
+    with_them, without = fitted(logits, merged), fitted(shorter, [rows[place] for place in rest])
+    assert with_them.temperature.causes == pytest.approx(without.temperature.causes)
+    assert with_them.cause_thresholds == pytest.approx(without.cause_thresholds, abs=0.1)
+    assert with_them.auto_confidence == pytest.approx(without.auto_confidence, abs=0.05)
+    assert with_them.auto_confidence < NEVER
+
+
+def test_fit_decoding_refuses_rows_of_which_no_complaint_has_a_cause() -> None:
+    logits, rows = drawn(SMALL, 100)
+    bare = [row.model_copy(update={"causes": ()}) for row in rows]
+    with pytest.raises(InvalidInput, match=r"complaints with causes; (\d+) of \1 complaints have no cause; .*merged"):
+        fit_decoding(logits, bare, SMALL, max_tokens=64)

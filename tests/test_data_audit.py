@@ -130,3 +130,33 @@ def test_report_shows_mapping_counts_and_problems(audit: Any) -> None:
     assert "quality.defect" in shown
     assert "2 texts, 50 errors" in shown
     assert "… and 10 more errors; --json lists all" in shown
+
+
+def test_audit_counts_complaints_without_labels(audit: Any) -> None:
+    rows = [row(f"{thing}坏了没人修") for thing in "灯门锁窗桌椅床柜杯碗盆勺"]
+    # As merged cells come out: the first row of a block has the cause, the others have none.
+    merged = [{**one, "causes": one["causes"] if number % 4 == 0 else []} for number, one in enumerate(rows)]
+    merged[0]["motives"] = []
+    report = audit(a=merged)
+    told = [(p.level, p.column, p.message) for p in report.problems if "complaints ha" in p.message]
+    assert told == [
+        ("warning", "causes", "9 of 12 complaints have no cause (lines 2, 3, 4, 6, 7, 8, 10, 11, 12)"),
+        ("warning", "motives", "1 of 12 complaints has no motive (line 1)"),
+    ]
+    none = audit(a=[row("灯坏了", causes=[]) for _ in range(13)] + [row("很好", causes=[], motives=[], severity=0)])
+    assert any(
+        "13 of 13 complaints have no cause (lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …)" in p.message for p in none.problems
+    )
+
+
+def test_audit_reads_all_names_of_a_split_alike(audit: Any) -> None:
+    for one, other in (("dev", "heldout"), ("train", "training"), ("验证集", "held_out"), ("测试", "test")):
+        report = audit(a=[row(LAMP, split=one), row(LAMP + "！", split=other)])
+        assert report.number("error") == 0, (one, other)
+    assert audit(a=[row(LAMP, split="训练集"), row(LAMP, split="测试集")]).number("error") == 1
+
+
+def test_audit_names_splits_that_no_training_reads(audit: Any) -> None:
+    report = audit(a=[row(LAMP, split="训练集"), row("门锁打不开", split="甲组"), row("窗关不上", split="测试集")])
+    told = [(p.column, p.level, p.message) for p in report.problems if "kesu train" in p.message]
+    assert told == [("split", "warning", "1 rows have split '甲组'; `kesu train` leaves them out")]

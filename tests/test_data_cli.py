@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from data.cli import app
+from data.formats import read_table
 from data.readers import read_labelled
 from model.errors import InvalidInput
+from serving.rows import BadRow, Row, parse_rows
+from tests.test_data_workbook import book
 
 RUN = CliRunner()
 GOOD = """投诉内容,原因,动机,严重度
@@ -165,3 +169,68 @@ def test_cli_split_writes_all_texts_with_a_split(tmp_path: Path) -> None:
 def test_cli_card_check() -> None:
     result = RUN.invoke(app, ["card", "--check"])
     assert (result.exit_code, "up to date" in result.output) == (0, True)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".xlsx", ".parquet"])
+def test_cli_convert_as_is_gives_whole_numbers_and_texts(tmp_path: Path, suffix: str) -> None:
+    path, out = tmp_path / "num.xlsx", tmp_path / f"num{suffix}"
+    path.write_bytes(book({"a": [["工单号", "投诉内容", "分"], [42, 12315, 1.5], [20240501000123, "灯坏了", 2]]}))
+    options = ["--as-is", "--id-column", "工单号", "--text-column", "投诉内容"]
+    result = RUN.invoke(app, ["convert", str(path), str(out), *options])
+    assert result.exit_code == 0, result.output
+    rows = [row.cells for row in read_table(out).rows]
+    assert [str(row["id"]) for row in rows] == ["42", "20240501000123"]
+    # A sheet or a Parquet file has one type a column, so ids stay numbers there, and texts are texts everywhere.
+    assert [row["text"] for row in rows] == ["12315", "灯坏了"]
+    assert [float(row["分"]) for row in rows] == [1.5, 2]
+    assert result.output.count("leading zeros (000042), if any, are lost") == 1
+
+
+def test_cli_convert_as_is_is_read_by_classify(tmp_path: Path) -> None:
+    path, out = tmp_path / "num.xlsx", tmp_path / "num.jsonl"
+    path.write_bytes(book({"a": [["id", "text"], [42, "灯坏了"], [43, 12315]]}))
+    assert RUN.invoke(app, ["convert", str(path), str(out), "--as-is"]).exit_code == 0
+    with out.open("rb") as handle:
+        rows = list(parse_rows(handle, lambda text: text))  # type: ignore[arg-type, return-value]
+    assert [(row.id, row.reading) for row in rows if isinstance(row, Row)] == [(42, "灯坏了"), (43, "12315")]
+    bad = next(parse_rows(io.BytesIO(b'{"id": 42.0, "text": "x"}'), lambda text: text))  # type: ignore[arg-type, return-value]
+    assert isinstance(bad, BadRow)
+    assert 'write 42 or "42", not 42.0' in bad.reason
+
+
+def test_cli_convert_as_is_needs_no_choice_between_columns_it_keeps(tmp_path: Path) -> None:
+    path, out = tmp_path / "a.csv", tmp_path / "a.jsonl"
+    path.write_text("投诉原因（一级）,投诉原因（二级）,备注\n甲,乙,灯坏了\n", encoding="utf-8")
+    assert RUN.invoke(app, ["convert", str(path), str(out), "--as-is", "--text-column", "备注"]).exit_code == 0
+
+
+COVER = {"封面": [["投诉登记表"]], "明细": [["text", "causes", "motives", "severity"], ["灯坏了", "Q1", "vent", 2]]}
+
+
+@pytest.mark.parametrize("command", ["check", "convert", "as is", "split"])
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("two.xlsx", book(COVER), "no rows; not read: 明细; name one by --sheet"),
+        (
+            "blank.csv",
+            b"text,causes,motives,severity\n ,\n",
+            "has column names but no rows; add one row a text",
+        ),
+    ],
+)
+def test_cli_file_without_rows_is_no_success(
+    tmp_path: Path, command: str, name: str, content: bytes, told: str
+) -> None:
+    path, out = tmp_path / name, tmp_path / "out.jsonl"
+    path.write_bytes(content)
+    arguments = {
+        "check": ["check", str(path)],
+        "convert": ["convert", str(path), str(out)],
+        "as is": ["convert", str(path), str(out), "--as-is"],
+        "split": ["split", str(path), "--output", str(out)],
+    }[command]
+    result = RUN.invoke(app, arguments)
+    assert isinstance(result.exception, InvalidInput)
+    assert told in str(result.exception)
+    assert not out.exists()

@@ -66,7 +66,7 @@ def test_foreign_files_are_told(tmp_path: Path, taxonomy: Taxonomy) -> None:
         attach(tmp_path / "labels.jsonl", [texts], taxonomy)
     with pytest.raises(InvalidInput, match="no field 'text_id'"):
         attach(texts, [texts], taxonomy)
-    with pytest.raises(InvalidInput, match="its columns are text"):
+    with pytest.raises(InvalidInput, match="the columns are 'text'; name it with --text-column"):
         attach(tmp_path / "labels.jsonl", [texts], taxonomy, "content")
     (tmp_path / "labels.jsonl").write_text(
         (tmp_path / "labels.jsonl").read_text(encoding="utf-8").replace("service.delivery", "service.flight"), "utf-8"
@@ -99,3 +99,23 @@ def test_commands_read_another_encoding_and_sheet_when_told(tmp_path: Path, taxo
     write_table(book, ["text"], [{"text": "包裹丟了"}])
     absent = RUN.invoke(app, ["attach", str(labels), str(book), "--sheet", "No", "--output", str(again)])
     assert isinstance(absent.exception, InvalidInput)
+
+
+def test_commands_guess_the_column_of_the_texts(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    file, labels, again = (tmp_path / name for name in ("in.jsonl", "labels.jsonl", "again.jsonl"))
+    file.write_text("".join(json.dumps(row.as_row()) + "\n" for row in rows(taxonomy)), encoding="utf-8")
+    assert RUN.invoke(app, ["detach", str(file), str(labels)]).exit_code == 0
+    # Columns between which nothing decides are none of attach's business.
+    chinese = tmp_path / "texts.csv"
+    write_table(
+        chinese,
+        ["投诉内容", "投诉原因（一级）", "投诉原因（二级）"],
+        [{"投诉内容": row.text, "投诉原因（一级）": "x", "投诉原因（二级）": "y"} for row in rows(taxonomy)],
+    )
+    done = RUN.invoke(app, ["attach", str(labels), str(chinese), "--output", str(again)])
+    assert done.exit_code == 0, (done.output, done.exception)
+    write_table(chinese, ["说明"], [{"说明": row.text} for row in rows(taxonomy)])
+    refused = RUN.invoke(app, ["attach", str(labels), str(chinese), "--output", str(again)])
+    assert "has no column for text; the columns are '说明'; name it with --text-column" in str(refused.exception)
+    named = RUN.invoke(app, ["attach", str(labels), str(chinese), "--output", str(again), "--text-column", "说明"])
+    assert named.exit_code == 0

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import random
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data import neighbours
 from data.neighbours import SIMILARITY, fold, jaccard, near_duplicate_groups, shingles
 
 THINGS = (
@@ -107,6 +109,20 @@ def test_neighbours_groups_are_named_by_their_first(texts: list[str]) -> None:
         assert [groups[i] for i, text in enumerate(texts) if text == texts[index]] == [group] * texts.count(
             texts[index]
         )
+
+
+def test_neighbours_keep_little_of_each_text() -> None:
+    texts = made_up(3000, seed=2)
+    near_duplicate_groups(texts[:10])
+    tracemalloc.start()
+    try:
+        near_duplicate_groups(texts)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Sets of all n-grams and a full LSH index take above 20 kB a text.
+    bounded = neighbours._KEPT_SETS * 12_000
+    assert (peak - bounded) / len(texts) < 6_000
 
 
 @pytest.mark.parametrize("kind", ["different", "one template"])

@@ -239,3 +239,23 @@ def test_readers_every_row_is_a_text_or_an_error(rows: list[dict[str, object]]) 
     assert set(found.lines) | {problem.line for problem in found.errors} == set(range(1, len(rows) + 1))
     assert not set(found.lines) & {problem.line for problem in found.errors}
     assert all(LabelledText.parse(row.as_row(), TAXONOMY) == row for row in found.rows)
+
+
+def test_readers_warn_once_of_ids_that_are_numbers(tmp_path: Path) -> None:
+    rows = [["编号", "text", "causes", "motives", "severity"], [42, "灯坏了", "Q1", "", 2], [7, "门坏了", "Q1", "", 2]]
+    found = read_labelled(write(tmp_path, "a.xlsx", book({"a": rows})))
+    assert [row.id for row in found.rows] == ["42", "7"]
+    (problem,) = found.problems
+    assert (problem.line, problem.column, problem.level) == (2, "编号", "warning")
+    assert "2 ids are numbers; leading zeros (000042), if any, are lost" in problem.message
+    assert "format the column as text" in problem.fix
+    rows[1:] = [["000042", "灯坏了", "Q1", "", 2]]
+    assert not read_labelled(write(tmp_path, "b.xlsx", book({"a": rows}))).problems
+    # Text files show what they hold.
+    assert not read_labelled(
+        write(
+            tmp_path,
+            "a.jsonl",
+            json.dumps({"id": 42, "text": "灯坏了", "causes": ["Q1"], "motives": [], "severity": 2}),
+        )
+    ).problems

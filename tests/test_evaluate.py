@@ -61,7 +61,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
 def test_run_evaluation_of_predictions(gold: Path, predictions: Path, taxonomy: Taxonomy) -> None:
     found = run_evaluation(gold, predictions_path=predictions, resamples=20)
     figures = evaluate(found.gold, found.predicted, taxonomy)
-    assert {key: found.result[key] for key in figures} == figures
+    measured = {key: value for key, value in figures.items() if key not in found.result["not_measured"]}
+    assert {key: found.result[key] for key in measured} == measured
+    assert all(found.result[key] is found.result["intervals"][key] is None for key in found.result["not_measured"])
     assert found.result["missing"] == 1
     assert found.result["worst"]["severity"] == ["丢1"]
     assert "快递" not in json.dumps(found.result, ensure_ascii=False)
@@ -233,3 +235,56 @@ def test_evaluate_is_light_to_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_evaluate_command_marks_what_the_gold_rows_cannot_measure(
+    gold_rows: list[dict[str, Any]], predictions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "r.html"
+    options = ("--predictions", predictions, "--resamples", 20)
+    some = write(tmp_path / "some.jsonl", gold_rows[:24])
+    code, out, err = run(capsys, some, *options, "--report", report)
+    lines = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line}
+    assert (code, err) == (0, "")
+    assert lines["cause_macro_f1"] == lines["critical_f1"] == ["–", "–", "–"]
+    assert "not measured (no gold row has severity 4): critical_recall_at_3_or_more, critical_f1" in out
+    assert "not measured (no cause has 10 gold rows): cause_macro_f1" in out
+    assert float(lines["index"][0]) > 0.5
+    assert "Not measured (no cause has 10 gold rows)" in report.read_text(encoding="utf-8")
+    none = write(tmp_path / "none.jsonl", [row for row in gold_rows if row["severity"] == 0])
+    code, out, _ = run(capsys, none, *options, "--json", "--report", report, "--baseline-train", some)
+    found = json.loads(out)
+    assert code == 0
+    assert found["index"] is found["severity_qwk"] is found["complaint_f1"] is found["intervals"]["index"] is None
+    assert found["baseline"]["figures"]["index"] is found["baseline"]["difference"]["index"] is None
+    assert found["not_measured"]["index"].startswith("incomplete without group_macro_f1, cause_micro_f1, motive_macro")
+    assert found["severity_accuracy"] == 1
+
+
+def test_evaluate_command_counts_complaints_without_labels_and_texts_scored_twice(
+    gold_rows: list[dict[str, Any]], predictions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gold_rows[0]["causes"] = gold_rows[3]["causes"] = []
+    gold_rows[1]["motives"] = []
+    gold_rows[4]["text"] = gold_rows[1]["text"] + " "
+    gold = write(tmp_path / "gold.jsonl", gold_rows)
+    code, out, err = run(capsys, gold, "--predictions", predictions, "--resamples", 20, "--json")
+    assert code == 0
+    assert "2 of 40 complaints have no cause, which no answer can match; leave it empty only where" in err
+    assert "1 of 40 complaints has no motive" in err
+    assert f"{gold}: 1 gold rows have the text of another and are scored like any other" in err
+    assert json.loads(out)["facts"]["gold rows of a text scored before"] == "1"
+
+
+def test_evaluate_command_tries_the_place_of_the_report_first(
+    gold: Path, predictions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("training.evaluate._read_gold", lambda *_: pytest.fail("read before the report was tried"))
+    report = tmp_path / "r.html"
+    code, out, err = run(capsys, gold, "--predictions", predictions, "--report", report)
+    assert (code, out) == (2, "")
+    assert f"{report}: the report cannot be written there: Permission denied" in err

@@ -67,6 +67,8 @@ def result_of(gold: dict[str, Any], predicted: dict[str, Any], taxonomy: Taxonom
     pairs = pair_up(gold, predicted, taxonomy)
     return {
         **metrics.evaluate_pairs(pairs),
+        "not_measured": {},
+        "notes": [],
         "intervals": resampling.bootstrap(pairs, resamples=20),
         "labels": metrics.label_tables(pairs),
         "calibration": reliability.calibration(pairs),

@@ -19,6 +19,7 @@ from model.network import load
 from model.taxonomy import Taxonomy, parse_taxonomy
 from tests.tiny import SMALL_TAXONOMY, keyword_rows
 from training.config import TrainingConfig, load_config
+from training.encoder import check_base, load_tokenizer
 from training.material import gather
 from training.recalibrate import recalibrate
 from training.targets import read_soft_table
@@ -221,12 +222,54 @@ def test_gather_heeds_splits(taxonomy: Taxonomy, tmp_path: Path) -> None:
     material = gather(load_config(overrides=[f"data.train={file}"]))
     assert {row.id for row in material.train} == {row.id for row in (*rows[:200], *rows[290:])}
     assert {row.id for row in material.held_out} == {row.id for row in rows[200:260]}
-    assert "30 rows with split 'test' are left out" in material.notes
+    assert f"{file}: 30 rows with split 'test' are left out" in material.notes
     # As a file to validate with, it gives the same held-out rows, and its training rows are not among them.
     other = write(tmp_path / "other.jsonl", load_corpus("train")[400:500])
     assert gather(load_config(overrides=[f"data.train={other}", f"data.validation={file}"])).held_out == [
         row for row in marked if row.split in ("dev", None)
     ]
+
+
+def test_gather_reads_chinese_splits_and_counts_what_it_leaves_out(taxonomy: Taxonomy, tmp_path: Path) -> None:
+    def marked(name: str, rows: list[LabelledText], *splits: tuple[str, int]) -> Path:
+        names = [split for split, number in splits for _ in range(number)]
+        return write(
+            tmp_path / name, [row.model_copy(update={"split": split}) for row, split in zip(rows, names, strict=True)]
+        )
+
+    rows = load_corpus("train")
+    own = marked("own.jsonl", rows[:300], ("训练集", 200), ("验证集", 60), ("测试集", 30), ("甲组", 10))
+    material = gather(load_config(overrides=[f"data.train={own}"]))
+    assert (len(material.train), len(material.held_out)) == (200, 60)
+    assert f"{own}: 30 rows with split '测试集' are left out" in material.notes
+    assert any("10 rows with split '甲组' are left out: it is no split that kesu knows" in x for x in material.notes)
+    none = [row for row in rows[360:] if row.severity == 0][:40]
+    other = marked("other.jsonl", [*none, *rows[300:360]], ("heldout", 80), ("train", 15), ("test", 5))
+    notes = gather(load_config(overrides=[f"data.train={own}", f"data.validation={other}"])).notes
+    assert f"{other}: 15 rows with split 'train' are left out of data.validation" in notes
+    assert f"{other}: 5 rows with split 'test' are left out of data.validation" in notes
+    assert "60 held-out rows of data.train are left out: data.validation names others" in notes
+
+
+def test_gather_tells_why_there_are_too_few_rows(taxonomy: Taxonomy, tmp_path: Path) -> None:
+    rows = load_corpus("train")[:90]
+    for split, why in (
+        ("heldout", "90 of its rows are marked 'heldout' and so are held out"),
+        ("丙", "90 rows .* '丙'"),
+    ):
+        file = write(tmp_path / "rows.jsonl", [row.model_copy(update={"split": split}) for row in rows])
+        with pytest.raises(InvalidInput, match=why):
+            gather(load_config(overrides=[f"data.train={file}"]))
+
+
+def test_gather_counts_complaints_without_labels(taxonomy: Taxonomy, tmp_path: Path) -> None:
+    rows = [row.model_copy(update={"split": None}) for row in load_corpus("train")[:700]]
+    bare = [row.model_copy(update={"causes": ()}) if row.motives and i < 9 else row for i, row in enumerate(rows)]
+    number = sum(row.severity > 0 and not row.causes for row in bare)
+    file = write(tmp_path / "rows.jsonl", bare)
+    notes = gather(load_config(overrides=[f"data.train={file}"])).notes
+    assert number > 1
+    assert any(f"{file}: {number} of " in note and "complaints have no cause" in note for note in notes)
 
 
 def test_gather_learns_no_copy_of_what_is_held_out(taxonomy: Taxonomy, tmp_path: Path) -> None:
@@ -266,8 +309,12 @@ def test_start_from_refuses_bases_it_cannot_train(
     def start(base: Path, *overrides: str) -> None:
         start_from(load_config(overrides=[f"model.base={base}", "model.max_tokens=64", *overrides]), taxonomy)
 
-    with pytest.raises(InvalidInput, match="no tokenizer can be loaded"):
-        start(tmp_path / "nothing" / "here")
+    for place in (tmp_path / "nothing" / "here", tmp_path.relative_to(tmp_path.anchor) / "nothing"):
+        with pytest.raises(InvalidInput, match=r"nothing.*: there is no such folder; check the path"):
+            start(place)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInput, match=r"holds no encoder: expected a folder with config\.json"):
+        start(tmp_path / "empty")
     with pytest.raises(InvalidArtefact, match="came without torch/"):
         start(model_folder)
     with pytest.raises(InvalidInput, match="reads at most 96 tokens"):
@@ -275,10 +322,30 @@ def test_start_from_refuses_bases_it_cannot_train(
     with pytest.raises(InvalidInput, match="has 2 layers"):
         start(tiny_base, "model.layers=5")
     (tmp_path / "part").mkdir()
-    for name in ("tokenizer.json", "tokenizer_config.json"):
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / "part" / name).write_bytes((tiny_base / name).read_bytes())
     with pytest.raises(InvalidInput, match=r"model\.base .* cannot be loaded"):
         start(tmp_path / "part")
+
+
+def test_check_base_asks_the_hub_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(_: object, name: str, timeout: float) -> None:
+        asked.append(name)
+        if name == "nope/nope":
+            raise ConnectionError("no route")
+
+    monkeypatch.setattr("training.encoder.HfApi.model_info", answer)
+    with pytest.raises(InvalidInput, match="nope/nope: is no folder here, and the hub cannot be asked for it: no rou"):
+        load_tokenizer("nope/nope")
+    check_base("owner/encoder")
+    check_base("encoder-base")
+    assert asked == ["nope/nope", "owner/encoder", "encoder-base"]
+    # The owner's name is a folder here: a path is meant.
+    with pytest.raises(InvalidInput, match="there is no such folder"):
+        check_base("training/encoder-base")
+    assert len(asked) == 3
 
 
 def test_train_refuses_to_overwrite_before_it_trains(tiny_base: Path, tmp_path: Path) -> None:

@@ -38,13 +38,23 @@ def test_cli_train_names_wrong_settings(tmp_path: Path) -> None:
     assert "optimisation.epochs" in refused("train", "--output", tmp_path, "--set", "optimisation.epochs=-1")
     assert "cannot be read" in refused("train", "--output", tmp_path, "--config", tmp_path / "none.toml")
     base = f"model.base={tmp_path / 'no' / 'base'}"
-    assert "no tokenizer can be loaded" in refused("train", "--output", tmp_path / "out", "--set", base)
+    assert "there is no such folder" in refused("train", "--output", tmp_path / "out", "--set", base)
     assert not any(tmp_path.iterdir())
 
 
 def test_cli_train_does_not_run_over_an_earlier_training(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     assert "--resume" in refused("train", "--output", tmp_path)
+
+
+def test_cli_train_refuses_a_file_as_its_output_before_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.train.train", lambda *_, **__: pytest.fail("went on"))
+    (tmp_path / "notes").write_text("mine")
+    for output in (tmp_path / "notes", tmp_path / "notes" / "run1"):
+        told = refused("train", "--output", output)
+        assert f"{tmp_path / 'notes'}: is a file, not a folder; name a new or empty folder with --output" in told
 
 
 def test_cli_train_prints_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +79,7 @@ def test_cli_adapt_refuses_what_it_cannot_read(tiny_base: Path, tmp_path: Path) 
     assert "cannot be read" in refused("adapt", tiny_base, tmp_path / "none.jsonl", "--output", tmp_path / "out")
     texts = tmp_path / "a.jsonl"
     texts.write_text('{"text": "灯坏了"}\n{"text": "没人管"}\n', encoding="utf-8")
-    assert "no BERT encoder" in refused("adapt", tmp_path / "no" / "base", texts, "--output", tmp_path / "out")
+    assert "there is no such folder" in refused("adapt", tmp_path / "no" / "base", texts, "--output", tmp_path / "out")
     assert invoke("adapt", tiny_base, texts, "--output", tmp_path / "out", "--epochs", "0").exit_code == 2
 
 
@@ -95,6 +105,31 @@ def test_cli_calibrate_writes_thresholds_and_seals_the_folder(
     assert json.loads((model_folder / "decoding.json").read_text()) != before
     assert ModelFolder(model_folder).validate().manifest.training["recalibrated_rows"] == 80
     assert "no such folder" in refused("calibrate", tmp_path / "none", rows)
+
+
+def test_cli_calibrate_counts_complaints_without_a_cause(
+    model_folder: Path,
+    taxonomy: Taxonomy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("training.calibrate.RESAMPLES", 1)
+    rows = keyword_rows(taxonomy, 80)
+    complaints = sum(row.severity > 0 for row in rows)
+    first = next(place for place, row in enumerate(rows) if row.motives)
+    path = tmp_path / "rows.jsonl"
+
+    def calibrate(*bare: int) -> Any:
+        some = [row.model_copy(update={"causes": ()}) if i in bare else row for i, row in enumerate(rows)]
+        path.write_text("\n".join(row.model_dump_json(exclude_none=True) for row in some))
+        return invoke("calibrate", model_folder, path)
+
+    assert calibrate(first).exit_code == 0
+    assert f"1 of {complaints} complaints has no cause; leave it empty only where" in caplog.text
+    before = (model_folder / "decoding.json").read_bytes()
+    assert "calibration needs complaints with causes" in str(calibrate(*range(80)).exception)
+    assert (model_folder / "decoding.json").read_bytes() == before
 
 
 @pytest.fixture

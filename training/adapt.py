@@ -32,7 +32,7 @@ from model.text import normalise
 from model.tokeniser import Tokeniser
 from training.batches import TokenBudgetBatchSampler
 from training.dropout import use_pooled_dropout
-from training.encoder import check_length, first_line, load_tokenizer
+from training.encoder import check_base, check_length, first_line, load_tokenizer
 from training.precision import fastest_precision
 
 IGNORED = -100
@@ -133,6 +133,7 @@ class MaskedLanguageModel(nn.Module):
 
 def _load(base: str) -> tuple[BertForMaskedLM, PreTrainedTokenizerFast]:
     """A BERT encoder with a language-model head and a tokenizer that has a mask piece."""
+    check_base(base)
     try:
         kind = AutoConfig.from_pretrained(base).model_type
         if kind != "bert":

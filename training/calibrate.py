@@ -16,6 +16,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
+from data import gaps
 from data.schema import LabelledText
 from model.decode import complaint_logit, confidence_features, decode, expected_level, sigmoid, softmax
 from model.decoding import Confidence, Decoding, Temperature
@@ -50,6 +51,11 @@ class Gold:
     severity: Ints
     style: Ints
 
+    @property
+    def told_cause(self) -> npt.NDArray[np.bool_]:
+        """Rows of which it is known what their causes are: not the complaints to which nobody gave one, [n]."""
+        return (self.severity == 0) | (self.primary_cause >= 0)
+
     @classmethod
     def of(cls, rows: Sequence[LabelledText], taxonomy: Taxonomy) -> Gold:
         """From labelled rows of ``taxonomy``."""
@@ -81,9 +87,9 @@ def _categorical_nll(scores: Floats, targets: Ints) -> float:
 
 def _temperatures(logits: Logits, gold: Gold) -> Temperature:
     causes, motives, severity, style = (getattr(logits, head).astype(np.float64) for head in HEADS)
-    complaint = gold.severity > 0
+    complaint, told = gold.severity > 0, gold.told_cause
     return Temperature(
-        causes=fit_temperature(lambda t: _binary_nll(causes / t, gold.causes)),
+        causes=fit_temperature(lambda t: _binary_nll(causes[told] / t, gold.causes[told])),
         motives=fit_temperature(lambda t: _binary_nll(motives / t, gold.motives)),
         severity=fit_temperature(lambda t: _categorical_nll(severity / t, gold.severity)),
         style=fit_temperature(lambda t: _categorical_nll(style[complaint] / t, gold.style[complaint])),
@@ -204,7 +210,7 @@ def _thresholds(logits: Logits, gold: Gold, decoding: Decoding, rows: Ints, taxo
     motive_logits = logits.motives[rows].astype(np.float64)
     severity_scores = logits.severity[rows].astype(np.float64) / scale.severity
     style_logits = logits.style[rows].astype(np.float64)
-    severity = gold.severity[rows]
+    severity, told = gold.severity[rows], gold.told_cause[rows]
     complaint = severity > 0
     probability = sigmoid(complaint_logit(severity_scores))
     threshold = _complaint_threshold(probability, complaint)
@@ -214,7 +220,7 @@ def _thresholds(logits: Logits, gold: Gold, decoding: Decoding, rows: Ints, taxo
     second = _motive_thresholds(shifted[complaint], gold.motives[rows][complaint])
     return {
         "complaint_threshold": np.array(threshold),
-        "cause_thresholds": _cause_thresholds(sigmoid(cause_scores), predicted, gold.causes[rows]),
+        "cause_thresholds": _cause_thresholds(sigmoid(cause_scores[told]), predicted[told], gold.causes[rows][told]),
         "motive_offsets": offsets,
         "motive_thresholds": np.full(motive_logits.shape[1], second),
         "severity_cuts": _severity_cuts(expected_level(severity_scores), predicted, severity, taxonomy.levels),
@@ -248,13 +254,15 @@ def confidence_threshold(
 
 
 def check_rows(rows: Sequence[LabelledText]) -> None:
-    """Raise InvalidInput unless held-out ``rows`` are enough to fit thresholds on."""
+    """Raise InvalidInput unless held-out ``rows`` are enough to fit thresholds on, and complaints have causes."""
     complaints = sum(row.severity > 0 for row in rows)
     if len(rows) < MINIMUM_ROWS or complaints in (0, len(rows)):
         raise InvalidInput(
             f"calibration needs at least {MINIMUM_ROWS} held-out rows with complaints and non-complaints among them; "
             f"these are {len(rows)} rows with {complaints} complaints: hold out more labelled rows"
         )
+    if len(gaps.without(rows, "causes")) == complaints:
+        raise InvalidInput(f"calibration needs complaints with causes; {gaps.notes(rows)[0]}")
 
 
 def fit_decoding(
@@ -323,7 +331,8 @@ def _with_confidence(
 ) -> Decoding:
     """Regress "the answer is right" on the scores, then choose the two decision thresholds.
 
-    Right is a complaint whose primary cause is, or a non-complaint that is none. Where (almost) all are right,
+    Right is a complaint whose primary cause is, or a non-complaint that is none; complaints whose cause
+    nobody told are judged neither way, unless they were taken for no complaint. Where (almost) all are right,
     confidence stays the probability of the first cause, or of "no complaint". The band of ``suggest`` has to
     hold its own precision: the surer rows above it must not pay for worse ones.
     """
@@ -331,14 +340,17 @@ def _with_confidence(
     named = decoded.is_complaint
     first = np.array([causes[0] if causes else -1 for causes in decoded.chosen_causes])
     right = np.where(named, (first == gold.primary_cause) & (gold.severity > 0), gold.severity == 0)
+    judged = gold.told_cause | ~named
     severity_scores = logits.severity.astype(np.float64) / decoding.temperature.severity
     confidence = decoded.confidence.copy()
-    if found := _regressed(confidence_features(decoded.cause_scores, severity_scores)[named], right[named]):
+    answered = named & judged
+    if found := _regressed(confidence_features(decoded.cause_scores, severity_scores)[answered], right[answered]):
         decoding = replace(decoding, confidence=found[0])
-        confidence[named] = found[1]
+        confidence[answered] = found[1]
     if found := _regressed(-complaint_logit(severity_scores)[~named, None], right[~named]):
         decoding = replace(decoding, no_complaint_confidence=found[0])
         confidence[~named] = found[1]
+    confidence, right, origins = confidence[judged], right[judged], origins[judged]
     # Written texts are easier than real ones, which must not pay for it.
     names, counts = np.unique(origins, return_counts=True)
     parts = [origins == name for name in names[counts >= MINIMUM_ORIGIN]]

@@ -15,6 +15,13 @@ __all__ = ["adapt", "average", "calibrate", "distil", "evaluate", "export", "tra
 Output = Annotated[Path, typer.Option(help="Folder to write; checkpoints, logs and the model go there.")]
 
 
+def _check_folder(output: Path) -> None:
+    """Raise InvalidInput where no folder can be: told before the rows are read, not once they have been learnt."""
+    there = next((place for place in (output, *output.parents) if place.exists()), None)
+    if there is not None and not there.is_dir():
+        raise InvalidInput(f"{there}: is a file, not a folder; name a new or empty folder with --output")
+
+
 def train(
     output: Output,
     config: Annotated[Path | None, typer.Option(help="TOML file with fields of training/config.toml.")] = None,
@@ -26,6 +33,7 @@ def train(
     ] = False,
 ) -> None:
     """Fine-tune on labelled files and export a model folder, OUTPUT/model."""
+    _check_folder(output)
     from training.config import load_config
     from training.train import SETTINGS, settings_of
     from training.train import train as run
@@ -52,6 +60,7 @@ def adapt(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Masked-language-model training on unlabelled texts, whole words masked, before fine-tuning."""
+    _check_folder(output)
     from training.adapt import AdaptSettings, read_texts
     from training.adapt import adapt as run
 
@@ -111,6 +120,7 @@ def export(
     warm_start: Annotated[bool, typer.Option(help="Keep torch weights, so that others can train further.")] = True,
 ) -> None:
     """Quantise to int8, calibrate, check the quality gate and write a model folder."""
+    from data import gaps
     from data.readers import load_labelled
     from model.taxonomy import DEFAULT_PATH, load_taxonomy
     from training.export import export as run
@@ -120,6 +130,8 @@ def export(
     labels = load_taxonomy(path)
     network, tokenizer = load_trained(trained, labels)
     rows = load_labelled(calibration, labels)
+    for note in gaps.notes(rows):
+        typer.echo(note, err=True)
     facts = {"calibration_rows": len(rows)}
     _, report = run(
         network, tokenizer, path, labels, rows, output,

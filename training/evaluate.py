@@ -9,6 +9,7 @@ import hashlib
 import json
 import platform
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,8 +35,9 @@ class Evaluation:
     """What an evaluation found.
 
     ``result`` is ready for JSON and holds no text: the figures under the names of
-    :func:`training.metrics.evaluate`, then ``intervals``, ``labels``, ``calibration``,
-    ``coverage_risk``, ``severity_confusion``, ``worst`` (ids), ``baseline``, ``facts``.
+    :func:`training.metrics.evaluate`, then ``intervals``, ``not_measured`` (figures that are None,
+    with the reason), ``notes``, ``labels``, ``calibration``, ``coverage_risk``,
+    ``severity_confusion``, ``worst`` (ids), ``baseline``, ``facts``.
     """
 
     result: dict[str, Any]
@@ -69,7 +71,18 @@ def _about_gold(path: Path, gold: Mapping[str, Mapping[str, Any]], split: str | 
     counted = Counter(row.get("split", _NO_SPLIT) for row in gold.values())
     if len(counted) > 1:
         facts["splits scored together"] = ", ".join(f"{name} {counted[name]}" for name in sorted(counted))
+    if copies := len(gold) - len({row["text"].strip() for row in gold.values()}):
+        facts["gold rows of a text scored before"] = str(copies)
     return facts
+
+
+def _about_labels(gold: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy) -> list[str]:
+    """Notes on complaints whose cause or motive the gold rows do not tell."""
+    from data import gaps
+    from data.schema import LabelledText
+
+    rows = [LabelledText.parse(row, taxonomy) for row in gold.values()]
+    return gaps.notes(rows, ", which no answer can match")
 
 
 def read_predictions(path: Path) -> dict[str, dict[str, Any]]:
@@ -174,8 +187,21 @@ def _run_baseline(
 
 
 def _check_output(path: Path) -> None:
+    """Raise InvalidInput where no report can be written, before anything is measured for it."""
     if path.is_dir() or not path.parent.is_dir():
         raise InvalidInput(f"{path}: cannot be written: {'it is a' if path.is_dir() else 'there is no such'} folder")
+    if path.exists() and not path.is_file():
+        raise InvalidInput(f"{path}: is no ordinary file; give the name of a report to write")
+    try:
+        # Permissions do not tell of read-only and special file systems; a file does.
+        with tempfile.TemporaryFile(dir=path.resolve().parent):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> InvalidInput:
+    return InvalidInput(f"{path}: the report cannot be written there: {error.strerror}; name it in another folder")
 
 
 def run_evaluation(
@@ -198,7 +224,7 @@ def run_evaluation(
     scored, InvalidArtefact for a model that cannot be loaded.
     """
     from model.taxonomy import load_taxonomy
-    from training import metrics, reliability, resampling
+    from training import measurable, metrics, reliability, resampling
     from training.pairs import pair_up
 
     if model_path is not None and predictions_path is not None:
@@ -224,8 +250,12 @@ def run_evaluation(
     facts |= _about_gold(gold_path, gold, split)
 
     pairs = pair_up(gold, predicted, taxonomy)
-    result = metrics.evaluate_pairs(pairs)
-    result["intervals"] = resampling.bootstrap(pairs, resamples=resamples, seed=seed)
+    intervals = resampling.bootstrap(pairs, resamples=resamples, seed=seed)
+    missing = measurable.not_measured(pairs, intervals)
+    result = measurable.blanked(metrics.evaluate_pairs(pairs), missing)
+    result["intervals"] = measurable.blanked(intervals, missing)
+    result["not_measured"] = missing
+    result["notes"] = _about_labels(gold, taxonomy)
     result["labels"] = metrics.label_tables(pairs)
     result["calibration"] = reliability.calibration(pairs)
     result["coverage_risk"] = reliability.coverage_risk(pairs)
@@ -234,15 +264,17 @@ def run_evaluation(
     if baseline:
         answers, about = _run_baseline(gold, baseline_train, taxonomy, seed)
         other = pair_up(gold, answers, taxonomy)
+        # Every gold row has an answer of the baseline, so it may measure what ``pairs`` cannot.
+        drawn = resampling.bootstrap(other, resamples=resamples, seed=seed)
+        lacking = measurable.not_measured(other, drawn)
+        difference = resampling.paired_bootstrap(gold, predicted, answers, taxonomy, resamples=resamples, seed=seed)
         result["baseline"] = {
-            "figures": metrics.evaluate_pairs(other),
-            "intervals": resampling.bootstrap(other, resamples=resamples, seed=seed),
+            "figures": measurable.blanked(metrics.evaluate_pairs(other), lacking),
+            "intervals": measurable.blanked(drawn, lacking),
             "labels": metrics.label_tables(other),
             "calibration": reliability.calibration(other),
             "coverage_risk": reliability.coverage_risk(other),
-            "difference": resampling.paired_bootstrap(
-                gold, predicted, answers, taxonomy, resamples=resamples, seed=seed
-            ),
+            "difference": measurable.blanked(difference, missing | lacking),
         }
         facts |= about
     facts |= {
@@ -256,7 +288,10 @@ def run_evaluation(
     if output is not None:
         from training.report import write_report
 
-        write_report(output, result, gold, predicted, taxonomy)
+        try:
+            write_report(output, result, gold, predicted, taxonomy)
+        except OSError as error:
+            raise _unwritable(output, error) from error
     return evaluation
 
 
@@ -264,9 +299,14 @@ def _table(result: Mapping[str, Any]) -> Iterator[str]:
     other = result.get("baseline")
     header = f"{'':32s} {'value':>8s}  {'95 % interval':>17s}"
     yield header + ("   baseline" if other else "")
-    for key, (low, high) in result["intervals"].items():
-        line = f"{key:32s} {result[key]:8.4f}  {low:8.4f} {high:8.4f}"
-        yield line + (f"   {other['figures'][key]:8.4f}" if other and key in other["figures"] else "")
+    for key, interval in result["intervals"].items():
+        low, high = interval or (None, None)
+        line = f"{key:32s} {_figure(result[key])}  {_figure(low)} {_figure(high)}"
+        yield line + (f"   {_figure(other['figures'][key])}" if other and key in other["figures"] else "")
+
+
+def _figure(value: float | None) -> str:
+    return f"{'–' if value is None else format(value, '.4f'):>8s}"
 
 
 def evaluate(
@@ -297,12 +337,19 @@ def evaluate(
         resamples=resamples,
         seed=seed,
     ).result
+    from training.measurable import told
+
     facts = found["facts"]
     if "splits scored together" in facts:
         together = facts["splits scored together"]
         typer.echo(f"{gold}: splits scored together: {together}; --split NAME scores one alone", err=True)
     if "baseline training rows" in facts:
         typer.echo(f"baseline training rows: {facts['baseline training rows']}", err=True)
+    if "gold rows of a text scored before" in facts:
+        copies = facts["gold rows of a text scored before"]
+        typer.echo(f"{gold}: {copies} gold rows have the text of another and are scored like any other", err=True)
+    for note in found["notes"]:
+        typer.echo(f"{gold}: {note}", err=True)
     if found["missing"]:
         typer.echo(f"warning: {found['missing']} gold rows have no answer; they are not in any figure", err=True)
     if as_json:
@@ -310,6 +357,8 @@ def evaluate(
         return
     typer.echo(f"{found['rows']} rows, {found['complaints']} complaints, {found['missing']} missing")
     for line in _table(found):
+        typer.echo(line)
+    for line in told(found["not_measured"]):
         typer.echo(line)
     if report is not None:
         typer.echo(f"report written to {report}")

@@ -13,12 +13,14 @@ from typing import Any
 from datasets import Dataset, concatenate_datasets
 from pydantic import ValidationError
 
+from data import gaps
 from data.corpus import load_corpus
 from data.detached import key_of
 from data.neighbours import apart_from
 from data.readers import load_labelled
 from data.schema import LabelledText
 from data.split import assign_splits, stratification_labels
+from data.splits import DEV, KNOWN, TRAIN, is_known, role_of
 from model.errors import InvalidInput
 from model.taxonomy import DEFAULT_PATH, Taxonomy, load_taxonomy
 from training.calibrate import check_rows
@@ -26,9 +28,6 @@ from training.config import TrainingConfig
 from training.targets import labelled_table, read_soft_table
 
 CORPUS = "corpus"
-# What the column `split` may say; rows of any other split (`test`, say) are left out of a training.
-LEARNT = frozenset({"", "train", "training"})
-HELD_OUT = frozenset({"heldout", "held_out", "validation", "valid", "val", "dev"})
 # Not the training's own seed: trainings that differ in it (or go on from one another) must hold out the same rows.
 SPLIT_SEED = 13
 
@@ -81,15 +80,21 @@ class _Sorted:
     learnt: list[LabelledText]
     open: list[LabelledText]
     held_out: list[LabelledText]
-    left_out: Counter[str]
+    notes: list[str]
 
 
-def _split_of(row: LabelledText) -> str:
-    return (row.split or "").strip().lower()
+def _left_out(name: str, rows: Sequence[LabelledText], reason: str = "") -> list[str]:
+    """What people should know of ``rows`` of the file ``name`` that nothing is done with, by split."""
+    counted = Counter((row.split or "").strip() for row in rows)
+    return [
+        f"{name}: {number} rows with split {split!r} are left out"
+        + (reason if is_known(role_of(split)) else f": it is no split that kesu knows; these are {KNOWN}")
+        for split, number in sorted(counted.items())
+    ]
 
 
 def _sorted(names: Sequence[str], taxonomy: Taxonomy) -> _Sorted:
-    found = _Sorted([], [], [], Counter())
+    found = _Sorted([], [], [], [])
     for name in names:
         if name == CORPUS:
             found.learnt += _corpus(taxonomy, "train")
@@ -97,22 +102,29 @@ def _sorted(names: Sequence[str], taxonomy: Taxonomy) -> _Sorted:
             found.held_out += _corpus(taxonomy, "heldout")
             continue
         rows = load_labelled([Path(name)], taxonomy)
-        held_out = [row for row in rows if _split_of(row) in HELD_OUT]
-        (found.learnt if held_out else found.open).extend(row for row in rows if _split_of(row) in LEARNT)
+        held_out = [row for row in rows if role_of(row.split) == DEV]
+        learnt = [row for row in rows if role_of(row.split) in ("", TRAIN)]
+        (found.learnt if held_out else found.open).extend(learnt)
         found.held_out += held_out
-        found.left_out.update(split for split in map(_split_of, rows) if split not in LEARNT | HELD_OUT)
+        found.notes += _left_out(name, [row for row in rows if role_of(row.split) not in ("", TRAIN, DEV)])
+        found.notes += [f"{name}: {note}" for note in gaps.notes(learnt + held_out, ", and are learnt as having none")]
     return found
 
 
-def _held_out_only(names: Sequence[str], taxonomy: Taxonomy) -> list[LabelledText]:
-    """Rows of ``data.validation``: all of a file without splits, else those that are for it."""
+def _held_out_only(names: Sequence[str], taxonomy: Taxonomy) -> tuple[list[LabelledText], list[str]]:
+    """Rows of ``data.validation``, all of a file without splits, else those that are for it; and notes on the rest."""
     rows: list[LabelledText] = []
+    notes: list[str] = []
     for name in names:
         if name == CORPUS:
             rows += _corpus(taxonomy, "heldout")
             continue
-        rows += [row for row in load_labelled([Path(name)], taxonomy) if _split_of(row) in HELD_OUT | {""}]
-    return rows
+        read = load_labelled([Path(name)], taxonomy)
+        chosen = [row for row in read if role_of(row.split) in ("", DEV)]
+        notes += _left_out(name, [row for row in read if role_of(row.split) not in ("", DEV)], " of data.validation")
+        notes += [f"{name}: {note}" for note in gaps.notes(chosen)]
+        rows += chosen
+    return rows, notes
 
 
 def gather(config: TrainingConfig) -> Material:
@@ -124,10 +136,14 @@ def gather(config: TrainingConfig) -> Material:
     """
     taxonomy = load_taxonomy(taxonomy_path(config))
     found = _sorted(config.data.train, taxonomy)
-    train, held_out = found.learnt, found.held_out
+    train, held_out, notes = found.learnt, found.held_out, found.notes
     if config.data.validation:
         train = train + found.open
-        held_out = _held_out_only(config.data.validation, taxonomy)
+        unused = len(held_out)
+        held_out, more = _held_out_only(config.data.validation, taxonomy)
+        notes += more
+        if unused:
+            notes.append(f"{unused} held-out rows of data.train are left out: data.validation names others")
     elif found.open:
         share = config.data.validation_share
         splits = assign_splits(
@@ -138,14 +154,20 @@ def gather(config: TrainingConfig) -> Material:
         )
         for row, split in zip(found.open, splits, strict=True):
             (train if split == "train" else held_out).append(row)
-    check_rows(held_out)
-    notes = [f"{number} rows with split {split!r} are left out" for split, number in sorted(found.left_out.items())]
+    try:
+        check_rows(held_out)
+    except InvalidInput as error:
+        raise InvalidInput(f"{error}{_because(notes)}") from error
     learnt = [train[place] for place in apart_from([row.text for row in held_out], [row.text for row in train])]
     if len(learnt) < len(train):
         notes.append(
             f"{len(train) - len(learnt)} rows are not learnt: they are (nearly) the same text as held-out rows"
         )
     if len(learnt) < 2:
+        if found.held_out:
+            marked = Counter(row.split or "" for row in found.held_out)
+            names = " and ".join(repr(split) for split in sorted(marked))
+            notes.append(f"{len(found.held_out)} of its rows are marked {names} and so are held out")
         raise InvalidInput(f"{len(learnt)} rows are too few to train on; name more in data.train" + _because(notes))
     notes.append(f"{len(learnt)} rows to learn from, {len(held_out)} held out")
     return Material(learnt, held_out, tuple(notes))

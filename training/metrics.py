@@ -50,8 +50,12 @@ class _Counts:
         hit = self.hit.sum(axis=1)
         return _ratio(2 * hit, 2 * hit + self.alarm.sum(axis=1) + self.miss.sum(axis=1))
 
-    def macro(self, minimum: int) -> Floats:
-        counted = self.support >= minimum
+    def macro(self, whole: Floats, minimum: int) -> Floats:
+        """Mean F1 of the labels of which the sample itself, not a resample of it, holds ``minimum``, [R].
+
+        ``whole`` [L] is their support in the sample; a label that a resample lacks has no F1 there.
+        """
+        counted = (whole >= minimum) & (self.support > 0)
         return _ratio((self.f1 * counted).sum(axis=1), counted.sum(axis=1))
 
 
@@ -90,6 +94,7 @@ def figures(pairs: Pairs, weights: Floats) -> dict[str, Floats]:
     of_complaints = weights * pairs.complaints
     rows, complaints = weights.sum(axis=1), of_complaints.sum(axis=1)
     counts = _label_counts(pairs, weights)
+    whole = {dimension: of.support[0] for dimension, of in _label_counts(pairs, ones(pairs)).items()}
     top = taxonomy.levels - 1
     near_top = max(1, top - 1)
     critical = weights * (gold.severity == top)
@@ -104,13 +109,13 @@ def figures(pairs: Pairs, weights: Floats) -> dict[str, Floats]:
     found = {
         "complaint_f1": _Counts.of(is_complaint(gold), is_complaint(predicted), weights).micro(),
         "group_micro_f1": counts["groups"].micro(),
-        "group_macro_f1": counts["groups"].macro(1),
+        "group_macro_f1": counts["groups"].macro(whole["groups"], 1),
         "group_primary_accuracy": agree(gold.first_group, predicted.first_group),
         "cause_micro_f1": counts["causes"].micro(),
-        "cause_macro_f1": counts["causes"].macro(MIN_CAUSE_SUPPORT),
+        "cause_macro_f1": counts["causes"].macro(whole["causes"], MIN_CAUSE_SUPPORT),
         "cause_primary_accuracy": agree(gold.first_cause, predicted.first_cause),
         "motive_accuracy": agree(gold.first_motive, predicted.first_motive),
-        "motive_macro_f1": counts["motives"].macro(1),
+        "motive_macro_f1": counts["motives"].macro(whole["motives"], 1),
         "motive_any_micro_f1": _Counts.of(gold.motives, predicted.motives, weights).micro(),
         "severity_qwk": quadratic_kappa(gold.severity, predicted.severity, weights, taxonomy.levels),
         "severity_accuracy": weights @ (off == 0) / rows,
@@ -120,7 +125,7 @@ def figures(pairs: Pairs, weights: Floats) -> dict[str, Floats]:
         ),
         "critical_f1": counts["severity"].f1[:, top],
         "style_accuracy": agree(gold.style, predicted.style),
-        "style_macro_f1": counts["style"].macro(1),
+        "style_macro_f1": counts["style"].macro(whole["style"], 1),
     }
     found["index"] = sum((found[part] for part in INDEX_PARTS), np.zeros(len(weights))) / len(INDEX_PARTS)
     if pairs.confidence is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data import gaps
 from data.readers import load_labelled
 from model.artifact import Artefact, ModelFolder, write_manifest
 from model.atomic import atomic_writer
@@ -19,9 +21,11 @@ from model.engine import OnnxEngine
 from model.errors import InvalidArtefact
 from model.text import normalise
 from model.tokeniser import Tokeniser
-from training.calibrate import fit_decoding
+from training.calibrate import check_rows, fit_decoding
 from training.export import replace_folder
 
+# `kesu` shows it on stderr, as it does what the reading of the files tells.
+_log = logging.getLogger("kesu.data")
 # The part of the gate's report that is about logits, and so outlives the decoding.
 _LOGITS = "largest_logit_difference"
 
@@ -37,6 +41,9 @@ def recalibrate(
     """
     artefact = _whole(folder)
     rows = load_labelled(files, artefact.taxonomy)
+    check_rows(rows)
+    for note in gaps.notes(rows):
+        _log.warning("%s", note)
     tokeniser = Tokeniser.load(artefact.folder.tokenizer, artefact.decoding.max_tokens)
     engine = OnnxEngine(artefact.folder.network, artefact.taxonomy)
     logits = engine.logits([tokeniser.encode(normalise(row.text).text).ids for row in rows])

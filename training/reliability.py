@@ -29,10 +29,10 @@ def reliability(probability: Floats, right: Flags, bins: int = CALIBRATION_BINS)
 def calibration(pairs: Pairs) -> dict[str, Any]:
     """Reliability of ``confidence`` against the primary cause of complaints, and of each cause's probability.
 
-    Empty where the predictions carry neither.
+    Empty where the predictions carry neither; without ``confidence`` where no row is a complaint.
     """
     result: dict[str, Any] = {}
-    if pairs.confidence is not None:
+    if pairs.confidence is not None and pairs.complaints.any():
         result["confidence"] = reliability(pairs.confidence[pairs.complaints], pairs.right[pairs.complaints])
     if pairs.cause_probabilities is not None:
         found, gold = pairs.cause_probabilities, pairs.gold.causes

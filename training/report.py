@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from model.atomic import atomic_writer
 from model.taxonomy import Label, Taxonomy
+from training.measurable import told
 from training.metrics import INDEX_PARTS
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -123,6 +124,7 @@ def render(
         headline=HEADLINE,
         index_parts=[HEADLINE[part] for part in INDEX_PARTS],
         figures=list(result["intervals"]),
+        not_measured=told(result["not_measured"]),
         dimensions=DIMENSIONS,
         baseline_f1={d: {r["label"]: r["f1"] for r in rows} for d, rows in other["labels"].items()} if other else {},
         plot=PLOT,
