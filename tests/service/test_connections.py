@@ -163,8 +163,10 @@ def test_idle_connections_give_way_to_new_ones(serve: Serve) -> None:
     address = serve(most=3)
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(socket.create_connection(address, timeout=PATIENCE)) for _ in range(3)]
+        for place in (1, 2, 0):  # one after the other, so that it is certain which has been idle for longest
+            silent[place].sendall(b"GET / HTTP/1.1\r\nHost: kesu\r\n\r\n")
+            assert read(silent[place])[0] == 200
         silent[0].sendall(b"GET / HTTP/1.1\r\nHost:")  # half a head is idle, too, but not for as long as the others
-        time.sleep(0.2)
         for _ in range(2):
             late = stack.enter_context(socket.create_connection(address, timeout=PATIENCE))
             late.sendall(b"GET /late HTTP/1.1\r\nHost: kesu\r\n\r\n")
