@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from asyncio import TimerHandle, Transport
 
@@ -32,7 +33,7 @@ class Connection(HttpToolsProtocol):
 
     _deadline: TimerHandle | None = None
     _offered = False
-    _quiet_since = 0.0
+    _quiet_since = 0.0  # not by the loop's clock, which uvloop turns by whole milliseconds
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
@@ -41,7 +42,7 @@ class Connection(HttpToolsProtocol):
             if idle:
                 min(idle, key=lambda other: other._quiet_since).transport.close()
         super().connection_made(transport)
-        self._quiet_since = self.loop.time()
+        self._quiet_since = time.monotonic()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
@@ -56,7 +57,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         self._unset_keepalive_if_required()
-        self._quiet_since = self.loop.time()
+        self._quiet_since = time.monotonic()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
