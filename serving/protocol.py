@@ -38,7 +38,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
         if len(self.connections) >= self.most:
-            idle = [other for other in self.connections if isinstance(other, Connection) and other.idle]
+            idle = [other for other in self.connections if isinstance(other, Connection) and other.may_go]
             if idle:
                 min(idle, key=lambda other: other._quiet_since).transport.close()
         super().connection_made(transport)
@@ -53,6 +53,11 @@ class Connection(HttpToolsProtocol):
     def idle(self) -> bool:
         """Whether no request is at work or has its head complete."""
         return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def may_go(self) -> bool:
+        """Whether it is idle and not on its way out already, which does not make room for a second one."""
+        return self.idle and not self.transport.is_closing()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -95,6 +100,7 @@ class Connection(HttpToolsProtocol):
             if name not in _OFFER and (value or name != b"connection"):
                 lines.append(name + b": " + value)
         self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does with its own
         self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     def _too_slow(self) -> None:

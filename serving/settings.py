@@ -65,7 +65,9 @@ class Settings(BaseSettings):
     )
     drain_seconds: int = Field(30, ge=0, description="time for open requests after SIGTERM")
     connections: int = Field(
-        1024, ge=1, description="open connections; above it idle ones are closed, and as many requests at once"
+        1024,
+        ge=1,
+        description="open connections, of which idle ones give way to new ones, and requests at once: above it 429",
     )
     logs: bool = Field(True, description="one line of JSON a request on standard error")
 

@@ -71,18 +71,18 @@ def _about_gold(path: Path, gold: Mapping[str, Mapping[str, Any]], split: str | 
     counted = Counter(row.get("split", _NO_SPLIT) for row in gold.values())
     if len(counted) > 1:
         facts["splits scored together"] = ", ".join(f"{name} {counted[name]}" for name in sorted(counted))
-    if copies := len(gold) - len({row["text"].strip() for row in gold.values()}):
-        facts["gold rows of a text scored before"] = str(copies)
     return facts
 
 
-def _about_labels(gold: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy) -> list[str]:
-    """Notes on complaints whose cause or motive the gold rows do not tell."""
+def _notes(gold: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy) -> list[str]:
+    """What speaks against the gold rows: texts that stand there twice, complaints without a cause or a motive."""
     from data import gaps
     from data.schema import LabelledText
 
     rows = [LabelledText.parse(row, taxonomy) for row in gold.values()]
-    return gaps.notes(rows, ", which no answer can match")
+    copies = len(rows) - len({row.text for row in rows})
+    twice = [f"{copies} gold rows have the text of another and are scored like any other"] if copies else []
+    return twice + gaps.notes(rows, ", which no answer can match")
 
 
 def read_predictions(path: Path) -> dict[str, dict[str, Any]]:
@@ -255,7 +255,7 @@ def run_evaluation(
     result = measurable.blanked(metrics.evaluate_pairs(pairs), missing)
     result["intervals"] = measurable.blanked(intervals, missing)
     result["not_measured"] = missing
-    result["notes"] = _about_labels(gold, taxonomy)
+    result["notes"] = _notes(gold, taxonomy)
     result["labels"] = metrics.label_tables(pairs)
     result["calibration"] = reliability.calibration(pairs)
     result["coverage_risk"] = reliability.coverage_risk(pairs)
@@ -345,9 +345,6 @@ def evaluate(
         typer.echo(f"{gold}: splits scored together: {together}; --split NAME scores one alone", err=True)
     if "baseline training rows" in facts:
         typer.echo(f"baseline training rows: {facts['baseline training rows']}", err=True)
-    if "gold rows of a text scored before" in facts:
-        copies = facts["gold rows of a text scored before"]
-        typer.echo(f"{gold}: {copies} gold rows have the text of another and are scored like any other", err=True)
     for note in found["notes"]:
         typer.echo(f"{gold}: {note}", err=True)
     if found["missing"]:

@@ -13,6 +13,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from collections import OrderedDict
 from html.parser import HTMLParser
 from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,9 +28,10 @@ MAX_BODY = 4_000_000
 MAX_CHARACTERS = 100_000
 # Zammad waits 30 s for the answer: both calls must fit in, or it delivers the event again while this is still at work.
 SECONDS = 14
-HIDDEN = ("style", "script", "head", "title")
+# Not <head>: mails leave out its end, and all that follows would go with it.
+HIDDEN = ("style", "script", "title")
 # Signatures of the latest events that were written back.
-WRITTEN: dict[str, None] = {}
+WRITTEN: OrderedDict[str, None] = OrderedDict()
 REMEMBERED = 1000
 
 
@@ -164,7 +166,7 @@ class Webhook(BaseHTTPRequestHandler):
             write_back(ticket, changes)
             WRITTEN[signature] = None
             if len(WRITTEN) > REMEMBERED:
-                del WRITTEN[next(iter(WRITTEN))]
+                WRITTEN.popitem(last=False)  # in one step, as there are other threads
         except (OSError, HTTPException, ValueError) as error:  # not reached, overloaded, or an answer cut short
             print(f"ticket {ticket}: {type(error).__name__} {getattr(error, 'code', '')}; will be delivered again",
                   file=sys.stderr)  # fmt: skip

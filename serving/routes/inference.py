@@ -153,8 +153,9 @@ def _service(model: str, request: Request, version: str | None = None) -> Servic
     if model != NAME:
         raise NotFound(f"no such model; this server has {NAME!r}")
     service = service_of(request)
-    if version not in (None, known := service.identity()["version"]):
-        raise NotFound(f"no such version of {NAME}; this server has {known!r}")
+    answering = service.identity()["version"]
+    if version is not None and version != answering:
+        raise NotFound(f"no such version of {NAME}; this server has {answering!r}")
     return service
 
 

@@ -63,20 +63,19 @@ def serve() -> Iterator[Serve]:
 
 def read(stream: socket.socket) -> tuple[int, Any]:
     """Status and JSON of one answer; 0 where the connection was closed without one."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        part = stream.recv(65536)
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):  # no byte further: the next answer may have come with this one
+        part = stream.recv(1)
         if not part:
-            assert not received
+            assert not head
             return 0, None
-        received += part
-    head, _, body = received.partition(b"\r\n\r\n")
+        head += part
     length = next(
         int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
     )
+    body = b""
     while len(body) < length:
-        body += stream.recv(65536)
-    assert len(body) == length
+        body += stream.recv(length - len(body))
     return int(head.split()[1]), json.loads(body)
 
 

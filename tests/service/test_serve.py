@@ -148,22 +148,27 @@ sound = OnnxEngine.logits
 def logits(self, batch):
     while pathlib.Path({flag!r}).exists():
         pathlib.Path({flag!r} + ".begun").touch()
-        time.sleep(3600)
+        {at_work}
     return sound(self, batch)
 OnnxEngine.logits = logits
 """
 
 
+def hanging(flag: Path, at_work: str = "time.sleep(3600)") -> str:
+    return HANGING.format(flag=str(flag), at_work=at_work)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="nobody starts the service anew there")
 def test_serve_starts_anew_when_every_worker_hangs(model_folder: Path, tmp_path: Path) -> None:
     flag, body = tmp_path / "hang", json.dumps({"text": LOST_PARCEL}).encode()
-    (tmp_path / "sitecustomize.py").write_text(HANGING.format(flag=str(flag)), encoding="utf-8")
+    (tmp_path / "sitecustomize.py").write_text(hanging(flag), encoding="utf-8")
     short = {"KESU_TEXT_SECONDS": "0.5", "KESU_STALLED_SECONDS": "0.5"}
     with process("--model", str(model_folder), PYTHONPATH=str(tmp_path), **short) as (running, address, log):
         flag.touch()
         for _ in range(2):  # the worker, then its replacement
-            with pytest.raises(urllib.error.HTTPError, match="504"):
+            with pytest.raises(urllib.error.HTTPError, match="504") as caught:
                 post(address, body)
+            caught.value.close()
         flag.unlink()  # else the self-check of the new process would hang, too
         wait_for(log, "worker_died")
         assert post(address, body)[0] == 200
@@ -175,7 +180,7 @@ def test_serve_starts_anew_when_every_worker_hangs(model_folder: Path, tmp_path:
 @pytest.mark.skipif(sys.platform == "win32", reason="nobody ends the service there")
 def test_serve_ends_although_a_reload_hangs(model_folder: Path, tmp_path: Path) -> None:
     flag = tmp_path / "hang"
-    (tmp_path / "sitecustomize.py").write_text(HANGING.format(flag=str(flag)), encoding="utf-8")
+    (tmp_path / "sitecustomize.py").write_text(hanging(flag), encoding="utf-8")
     with process("--model", str(model_folder), PYTHONPATH=str(tmp_path), KESU_DRAIN_SECONDS="0") as (running, _, log):
         flag.touch()
         running.send_signal(signal.SIGHUP)  # its self-check never comes back
@@ -187,7 +192,7 @@ def test_serve_ends_although_a_reload_hangs(model_folder: Path, tmp_path: Path) 
 @pytest.mark.skipif(sys.platform == "win32", reason="nobody ends the service there")
 def test_serve_tells_whom_it_cannot_answer_any_more(model_folder: Path, tmp_path: Path) -> None:
     flag, body = tmp_path / "hang", json.dumps({"text": LOST_PARCEL}).encode()
-    (tmp_path / "sitecustomize.py").write_text(HANGING.format(flag=str(flag)), encoding="utf-8")
+    (tmp_path / "sitecustomize.py").write_text(hanging(flag), encoding="utf-8")
     with process("--model", str(model_folder), PYTHONPATH=str(tmp_path), KESU_DRAIN_SECONDS="1") as (
         running,
         address,
@@ -206,6 +211,26 @@ def test_serve_tells_whom_it_cannot_answer_any_more(model_folder: Path, tmp_path
                 assert json.load(caught.value)["error"]["code"] == "stalled"
                 assert caught.value.headers["Retry-After"] == "1"
         assert running.wait(PATIENCE) == 0
+
+
+def test_serve_ends_cleanly_while_a_text_is_in_the_network(model_folder: Path, tmp_path: Path) -> None:
+    flag, body = tmp_path / "busy", json.dumps({"text": LOST_PARCEL}).encode()
+    (tmp_path / "sitecustomize.py").write_text(hanging(flag, "sound(self, [batch[0] * 12])"), encoding="utf-8")
+    with process("--model", str(model_folder), PYTHONPATH=str(tmp_path), KESU_DRAIN_SECONDS="1") as (
+        running,
+        address,
+        log,
+    ):
+        flag.touch()
+        with ThreadPoolExecutor() as pool:
+            asked = pool.submit(post, address, body)
+            wait_until((tmp_path / "busy.begun").exists)
+            running.send_signal(signal.SIGTERM)
+            with pytest.raises(urllib.error.HTTPError, match="503") as caught:
+                asked.result(PATIENCE)
+            caught.value.close()
+        assert running.wait(PATIENCE) == 0
+    assert all(line.startswith("{") for line in log), log
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the worker")
@@ -243,7 +268,7 @@ def test_serve_that_is_not_ready_in_time_is_ended_and_says_so(
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the worker")
 def test_serve_replaces_a_worker_that_hangs_in_its_start(model_folder: Path, tmp_path: Path) -> None:
     flag, body = tmp_path / "hang", json.dumps({"text": LOST_PARCEL}).encode()
-    (tmp_path / "sitecustomize.py").write_text(HANGING.format(flag=str(flag)), encoding="utf-8")
+    (tmp_path / "sitecustomize.py").write_text(hanging(flag), encoding="utf-8")
     settings = {"PYTHONPATH": str(tmp_path), "KESU_STARTUP_SECONDS": "10"}
     with process("--model", str(model_folder), **settings) as (running, address, log):
         flag.touch()
