@@ -117,7 +117,8 @@ def _json_object(text: str) -> dict[str, Any]:
     except RecursionError as error:
         raise InvalidInput("not valid JSON: nested too deeply") from error
     except json.JSONDecodeError as error:
-        raise InvalidInput(f"not valid JSON: {error.msg} at column {error.colno}") from error
+        # Some of its messages end in "at", as if a place followed.
+        raise InvalidInput(f"not valid JSON: {error.msg.removesuffix(' at')} at column {error.colno}") from error
     except ValueError as error:  # a number of thousands of digits
         raise InvalidInput("not valid JSON: a number is too long") from error
     if not isinstance(row, dict):

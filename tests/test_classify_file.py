@@ -66,6 +66,7 @@ BAD_LINES = {
     b'{"id": 2, "text": "xy", "channel": 3}': "channel: Input should be a valid string",
     b'{"id": 2, "text": "xy", "received_at": "soon"}': "received_at: ",
     b"{": "not valid JSON",
+    b'{"id": 2, "text": "x\0"}': "Invalid control character at column 21",
     b"[1]": "expected a JSON object",
     b"[" * 5000: "not valid JSON",
     b'{"text": "x"}': 'no field "id"',

@@ -80,7 +80,7 @@ def _notes(gold: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy) -> list[st
     from data.schema import LabelledText
 
     rows = [LabelledText.parse(row, taxonomy) for row in gold.values()]
-    copies = len(rows) - len({row.text for row in rows})
+    copies = len(rows) - len({row.text.strip() for row in rows})
     twice = [f"{copies} gold rows have the text of another and are scored like any other"] if copies else []
     return twice + gaps.notes(rows, ", which no answer can match")
 
