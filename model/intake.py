@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from model.classification import Notice
 from model.errors import InvalidInput
-from model.text import NormalisedText, han_count, han_share, normalise
+from model.formulas import read
+from model.text import NormalisedText, han_count, han_share
 from model.tokeniser import Tokens
 
 # A letter to a regulator has some 5,000 characters; far above that lies a pasted file or an attack.
@@ -18,7 +19,7 @@ UNSAFE_NOTICES = frozenset({"not_chinese", "too_short", "unknown_characters"})
 
 
 def accept(text: object) -> NormalisedText:
-    """The normalised text. Raises InvalidInput, with a reason that does not repeat the text, when it is unusable."""
+    """The text as the network reads it. Raises InvalidInput where it is unusable; the reason does not repeat it."""
     if not isinstance(text, str):
         raise InvalidInput(f"expected a text, found {type(text).__name__}")
     if len(text) > MAX_CHARACTERS:
@@ -27,7 +28,7 @@ def accept(text: object) -> NormalisedText:
         )
     if "\0" in text:
         raise InvalidInput("the text contains NUL bytes; it is binary data or in another encoding, such as UTF-16")
-    normalised = normalise(text)
+    normalised = read(text)
     if not normalised.text:
         raise InvalidInput("the text is empty or only white space")
     # Letters, digits and Chinese characters are all "alnum".

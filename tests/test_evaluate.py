@@ -145,6 +145,14 @@ def test_evaluate_command_scores_one_split(
     assert "no row is of split 'test'; the file has dev, train" in err
 
 
+@pytest.mark.parametrize("name", ["DEV", "validation", "验证集"])
+def test_evaluate_command_knows_other_names_of_a_split(
+    name: str, split_gold: Path, predictions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(capsys, split_gold, "--predictions", predictions, "--resamples", 20, "--json", "--split", name)
+    assert (code, json.loads(out)["rows"]) == (0, 20)
+
+
 def test_evaluate_command_names_the_splits_it_scored_together(
     split_gold: Path, gold: Path, predictions: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,8 +45,9 @@ class Evaluation:
 
 
 def _read_gold(path: Path, taxonomy: Taxonomy, split: str | None) -> dict[str, dict[str, Any]]:
-    """Gold rows by id, those of ``split`` if it is named."""
+    """Gold rows by id, those of ``split`` if it is named: of that very name, else of the names that mean the same."""
     from data.readers import load_labelled
+    from data.splits import role_of
 
     rows: dict[str, dict[str, Any]] = {}
     for text in load_labelled([path], taxonomy):
@@ -57,6 +57,7 @@ def _read_gold(path: Path, taxonomy: Taxonomy, split: str | None) -> dict[str, d
     if split is None:
         return rows
     chosen = {key: row for key, row in rows.items() if row.get("split") == split}
+    chosen = chosen or {key: row for key, row in rows.items() if role_of(row.get("split")) == role_of(split)}
     if not chosen:
         known = ", ".join(sorted({row["split"] for row in rows.values() if "split" in row}))
         there = f"has {known}" if known else "names none; `kesu data split` adds them"
@@ -136,21 +137,6 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
-def _commit() -> str:
-    """Commit of the code that measured, with "+" when it had been changed since; "unknown" outside a checkout."""
-    folder = Path(__file__).parent
-    answers = []
-    for arguments in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
-        try:
-            done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            return "unknown"
-        if done.returncode:
-            return "unknown"
-        answers.append(done.stdout.strip())
-    return answers[0] + ("+" if answers[1] else "")
-
-
 def _version() -> str:
     try:
         return metadata.version("kesu")
@@ -224,7 +210,7 @@ def run_evaluation(
     scored, InvalidArtefact for a model that cannot be loaded.
     """
     from model.taxonomy import load_taxonomy
-    from training import measurable, metrics, reliability, resampling
+    from training import measurable, metrics, provenance, reliability, resampling
     from training.pairs import pair_up
 
     if model_path is not None and predictions_path is not None:
@@ -279,7 +265,7 @@ def run_evaluation(
         facts |= about
     facts |= {
         "resamples, seed": f"{resamples}, {seed}",
-        "kesu": f"{_version()}, commit {_commit()}",
+        "kesu": f"{_version()}, commit {provenance.commit()}",
         "Python": platform.python_version(),
         "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }

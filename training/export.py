@@ -24,9 +24,9 @@ from model.decode import Decoded, decode
 from model.decoding import Decoding
 from model.engine import Logits, OnnxEngine
 from model.errors import InvalidArtefact, InvalidInput, KesuError
+from model.formulas import read
 from model.network import ComplaintConfig, ComplaintModel, load
 from model.taxonomy import Taxonomy
-from model.text import normalise
 from model.tokeniser import Tokeniser
 from training.calibrate import check_rows, fit_decoding
 from training.encoder import first_line, load_tokenizer
@@ -183,7 +183,7 @@ def export(
         shutil.copyfile(taxonomy_path, folder.taxonomy)
         tokeniser = Tokeniser.load(folder.tokenizer, max_tokens)
         texts = [row.text for row in calibration]
-        ids = [tokeniser.encode(normalise(text).text).ids for text in texts]
+        ids = [tokeniser.encode(read(text).text).ids for text in texts]
         # From all of the rows: files that were joined lie one behind the other.
         write_int8(fp32, folder.network, ids[:: -(-len(ids) // _SMOOTHING_ROWS)])
         engine = OnnxEngine(folder.network, taxonomy)

@@ -30,8 +30,8 @@ from transformers import (
 )
 from transformers.integrations import TensorBoardCallback
 
+from model.formulas import read
 from model.network import ComplaintModel
-from model.text import normalise
 from model.tokeniser import Tokeniser
 from training.augment import augment
 from training.batches import TokenBudgetBatchSampler
@@ -46,7 +46,7 @@ Validate = Callable[[ComplaintModel, Tokeniser], dict[str, float]]
 
 def token_ids(tokeniser: Tokeniser, text: str) -> tuple[int, ...]:
     """Framed token ids of one text, read exactly as the answering model reads it."""
-    return tokeniser.encode(normalise(text).text).ids
+    return tokeniser.encode(read(text).text).ids
 
 
 class Collator:

@@ -19,7 +19,7 @@ from model.atomic import atomic_writer
 from model.decoding import Decoding
 from model.engine import OnnxEngine
 from model.errors import InvalidArtefact
-from model.text import normalise
+from model.formulas import read
 from model.tokeniser import Tokeniser
 from training.calibrate import check_rows, fit_decoding
 from training.export import replace_folder
@@ -46,7 +46,7 @@ def recalibrate(
         _log.warning("%s", note)
     tokeniser = Tokeniser.load(artefact.folder.tokenizer, artefact.decoding.max_tokens)
     engine = OnnxEngine(artefact.folder.network, artefact.taxonomy)
-    logits = engine.logits([tokeniser.encode(normalise(row.text).text).ids for row in rows])
+    logits = engine.logits([tokeniser.encode(read(row.text).text).ids for row in rows])
     fitted = fit_decoding(
         logits,
         rows,

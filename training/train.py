@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from training.fit import fit
 from training.material import Material, gather, taxonomy_path, training_table
 from training.precision import resolve
 from training.predict import predict
+from training.provenance import commit
 
 SHIPPED = "shipped"
 # What lies in the output folder beside the model: settings, digests of the rows, and which rows were held out.
@@ -51,16 +51,6 @@ def start_from(config: TrainingConfig, taxonomy: Taxonomy) -> tuple[ComplaintMod
         raise InvalidInput(f"model.base {base!r} cannot be loaded: {first_line(error)}") from error
     check_length(base, network.encoder.config.max_position_embeddings, config.model.max_tokens)
     return network, tokenizer
-
-
-def _commit() -> str:
-    """Commit of the code that trains, "unknown" outside a checkout."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    try:
-        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    except OSError:  # no git here
-        return "unknown"
-    return found.stdout.strip() or "unknown"
 
 
 def settings_of(output: Path) -> TrainingConfig:
@@ -145,7 +135,7 @@ def train(
         "seed": config.optimisation.seed,
         "precision": precision,
         "epochs": config.optimisation.epochs,
-        "commit": _commit(),
+        "commit": commit(),
     }
     return export(
         network,
