@@ -255,13 +255,11 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     )
 }  # fmt: skip
 
-# Weight and family of what `augment` draws from. Width and script are left out or nearly so, because
-# normalisation undoes them before the model reads the text. Of one family at most one is applied.
+# Weight and family of what `augment` draws from. Width and script are left out or nearly so, and formulas ("polite",
+# "hotline"), because `model.formulas.read` undoes them. Of one family at most one is applied.
 _DRAWS: dict[str, tuple[float, str]] = {
     "traditional_tw": (0.1, "script"),
     "emoji": (0.7, "emoji"),
-    "polite": (1.0, "frame"),
-    "hotline": (1.0, "frame"),
     "punctuation_dropped": (1.5, "punctuation"),
     "punctuation_repeated": (0.7, "punctuation"),
     "punctuation_spaced": (1.0, "punctuation"),
