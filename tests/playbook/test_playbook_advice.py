@@ -86,6 +86,15 @@ def test_advice_a_carrier_asks_no_other_carrier(cause: str) -> None:
     assert plan.human_decision
 
 
+@pytest.mark.parametrize("industry", ["airline", "rail"])
+@pytest.mark.parametrize("cause", ["service.delivery", "quality.damage"])
+def test_advice_luggage_is_no_parcel(industry: str, cause: str) -> None:
+    plan = BOOK.plan(case([cause], ["resolution"]), received(2025, 3, 4, 10, industry=industry))
+    assert "行李" in said(chosen(plan)["industry.journey"])
+    assert not re.search("面单|签收|丢件|仓储|补发|承运方", said(*chosen(plan).values()))
+    assert plan.human_decision
+
+
 @pytest.mark.parametrize("strategy", INSTEAD, ids=[s.id for s in INSTEAD])
 def test_advice_what_stands_in_for_the_general_is_as_quick_and_as_careful(strategy: Strategy) -> None:
     replaced = {cause for name in strategy.replaces for cause in BY_ID[name].when.cause}
