@@ -107,14 +107,18 @@ async def one_client(place: tuple[str, int], texts: Sequence[str]) -> list[float
 
 
 async def many_clients(place: tuple[str, int], texts: Sequence[str], clients: int) -> None:
-    """All texts, by ``clients`` connections that send the next when they have the answer."""
+    """All texts, by ``clients`` connections that send the next when they have the answer.
+
+    A slow machine refuses some of many clients, since they would wait too long. They come back after a second, as they
+    are told to: clients that come back at once keep the processors busy with refusals.
+    """
     todo = iter(texts)
 
     async def client() -> None:
         connection = Connection(*place)
         for text in todo:
             while (await connection.classify(text))[0] == 429:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(1)
         connection.close()
 
     await asyncio.gather(*(client() for _ in range(clients)))
