@@ -58,8 +58,7 @@ _PLACES = (
 # Words that greet whoever stands before them.
 _HELLO = (
     "您好 你好 早上好 上午好 中午好 下午好 晚上好 早安 周末好 新年好 节日好 过节好 大家好 各位好 你们好 您们好 "
-    "们好 老师好 师傅好 领导好 经理好 大夫好 老板好 掌柜好 店长好 校长好 园长好 管家好 亲好 亲亲好 嗨喽 嗨 哈喽 "
-    "hello Hello hi Hi"
+    "们好 老师好 师傅好 领导好 经理好 大夫好 老板好 掌柜好 店长好 校长好 园长好 管家好 亲好 亲亲好 嗨喽 嗨 哈喽"
 )
 _EXCUSES = (
     "是这样的 反映个 反映一下 反映一个 反馈个 反馈一下 说一下 跟您反映 向您反映 留个言 给您留言 在吗 在不在 在不 "
@@ -182,7 +181,7 @@ _CLAUSE = re.compile(rf"((?:(?!{_QUIET.pattern}|[“\"「]).){{1,{MAX_CLAUSE}}})
 # Behind this, a heading or a record is what the text is about: "投诉记录:被你们关闭了三次".
 _ABOUT = re.compile("没有|没|根本|被|无|查不到|是伪造|不")
 # Before this, a closing formula is what somebody said or a page shows: "客服只会回复:抱歉".
-_QUOTING = re.compile(r"(?:说|回|回复|显示|是|写|句|发|叫|个字|短信|[:、“\"])[,\s]*$")
+_QUOTING = re.compile(r"(?:(?:说|句|个字)[,\s]*|(?:回复|显示|是|写|叫|短信)\s*|[:、“\"]\s*)$")
 
 
 def _heads(words: str) -> bool:
@@ -190,12 +189,13 @@ def _heads(words: str) -> bool:
     return bool(_TITLE.fits(words) or _ID.fullmatch(words) or _NOTE.fullmatch(words))
 
 
-def _opens(clause: str, mark: str) -> bool:
-    """Whether a ``clause`` with ``mark`` behind it is a formula that stands before a complaint."""
-    if clause.isascii() and mark.startswith(" "):  # "Hello Kitty"
-        return False
-    if mark.startswith(":") and (_TITLE.fits(clause) or _RECORD.fits(clause) or _ID.fullmatch(clause)):
-        return True
+def _entitles(clause: str, mark: str) -> bool:
+    """Whether a ``clause`` with ``mark`` behind it is a title without content."""
+    return mark.startswith(":") and bool(_TITLE.fits(clause) or _RECORD.fits(clause) or _ID.fullmatch(clause))
+
+
+def _opens(clause: str) -> bool:
+    """Whether a ``clause`` is a formula that stands before a complaint."""
     return any(pattern.fullmatch(clause) for pattern in (_GREETING, _EXCUSE, _ADDRESS, _NOTE))
 
 
@@ -211,17 +211,16 @@ def _start(text: str) -> int:
     start = 0
     for _ in range(MAX_CLAUSES):
         heading, clause = _BRACKETED.match(text, start), _CLAUSE.match(text, start)
-        if heading and _heads(heading[1]):
-            end = heading.end()
+        if heading and _heads(heading[1]) and not _ABOUT.match(text, heading.end()):
+            start = heading.end()
         elif numbered := _NUMBERED.match(text, start):
-            end = numbered.end()
-        elif clause and _opens(clause[1], clause[2]):
-            end = clause.end()
+            start = numbered.end()
+        elif clause and (
+            _opens(clause[1]) or (_entitles(clause[1], clause[2]) and not _ABOUT.match(text, clause.end()))
+        ):
+            start = clause.end()
         else:
             break
-        if _ABOUT.match(text, end):
-            break
-        start = end
     run_on = _RUN_ON.match(text, start, start + MAX_CLAUSE) or (start and _RESUMED.match(text, start))
     return run_on.end() if run_on else start
 

@@ -218,6 +218,19 @@ def test_a_text_of_little_else_is_read_whole(text: str) -> None:
     assert read(text).text == normalise(text).text
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("您好，没有收到快递，显示已经签收了", "没有收到快递,显示已经签收了"),
+        ("来电人称，被收了两次停车费要求退还", "被收了两次停车费要求退还"),
+        ("礼盒里少了一罐茶叶，麻烦补发，谢谢！", "礼盒里少了一罐茶叶,麻烦补发"),
+        ("退款申请三天没人理，请尽快回复，谢谢", "退款申请三天没人理,请尽快回复"),
+    ],
+)
+def test_formulas_go_whatever_stands_beside_them(text: str, kept: str) -> None:
+    assert read(text).text == kept
+
+
 def test_places_point_into_the_text_as_it_was_written() -> None:
     source = "您好，來電人稱，冰箱買回來就不製冷，要求退貨！谢谢。"
     found = read(source)
