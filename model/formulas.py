@@ -127,29 +127,31 @@ class _Formula:
     """Clauses of nothing but ``words`` and ``key`` (lists, or patterns in ``more``), with one of ``key`` at least."""
 
     def __init__(self, key: str, *words: str, more: str = r"(?!)") -> None:
-        self._words = re.compile(f"(?>{_any(key, *words)}|{more})++")
+        self._words = re.compile(f"(?>(?:{_any(key, *words)}|{more})+)")
         self._key = re.compile(_any(key))
 
     def fits(self, clause: str) -> bool:
         return bool(self._words.fullmatch(clause) and self._key.search(clause))
 
 
-_SOME_CALLER = f"(?>{_any(_BEFORE_CALLERS)}|来电(?![人者市客用]))*+{_any(_CALLERS)}++"
-_CALLER = f"{_SOME_CALLER}(?:{_NAME})?+"
-_PARTY = f"(?>{_any(_BEFORE_CALLERS)}|来电(?![人者市客用]))*+{_any(_CALLERS, _PARTIES)}++(?:{_NAME})?+"
-_BY = f"(?:通过|拨打|致电|电联|联系)(?>{_any(_LINES)})++|致电"
-_HOW = f"(?>{_any(_CALLS, _WHEN)}|{_BY}|{_NAME}|{_NUMBER})*+"
+# Atomic groups and no possessive quantifiers: Python 3.11.2, which Debian 12 has, gets those wrong.
+_BEFORE = f"(?>(?:{_any(_BEFORE_CALLERS)}|来电(?![人者市客用]))*)"
+_SOME_CALLER = f"{_BEFORE}(?>{_any(_CALLERS)}+)"
+_CALLER = f"{_SOME_CALLER}(?>(?:{_NAME})?)"
+_PARTY = f"{_BEFORE}(?>{_any(_CALLERS, _PARTIES)}+)(?>(?:{_NAME})?)"
+_BY = f"(?:通过|拨打|致电|电联|联系)(?>{_any(_LINES)}+)|致电"
+_HOW = f"(?>(?:{_any(_CALLS, _WHEN)}|{_BY}|{_NAME}|{_NUMBER})*)"
 # What a hotline's agent writes before a caller's words.
 _NOTE = re.compile(
-    f"{_CALLER}{_HOW}{_any(_SAYS)}++|{_PARTY}(?:反映|反馈)"
-    f"|(?:{_PARTY}|{_NAME}){_any(_WHEN)}*+(?>{_any(_CALLS)}|{_BY}){_HOW}{_any(_SAYS)}*+"
-    f"|{_any(_WHEN)}*+{_any(_CALLS)}{_HOW}{_any(_SAYS)}++|(?:{_NAME})(?:反映|反馈|投诉)称?"
+    f"{_CALLER}{_HOW}(?>{_any(_SAYS)}+)|{_PARTY}(?:反映|反馈)"
+    f"|(?:{_PARTY}|{_NAME})(?>{_any(_WHEN)}*)(?>{_any(_CALLS)}|{_BY}){_HOW}(?>{_any(_SAYS)}*)"
+    f"|(?>{_any(_WHEN)}*){_any(_CALLS)}{_HOW}(?>{_any(_SAYS)}+)|(?:{_NAME})(?:反映|反馈|投诉)称?"
 )
 _VERBS = f"(?:诉称|投诉称|反映称|(?:反映|反馈|投诉|表示){_WHOLE['反映']}|称{_WHOLE['称']}|说{_WHOLE['说']})"
 _THEIR = f"(?:其{_WHOLE['其']})?"
 # The same without a mark behind it, where it is no beginning of another word: not "用户说明书", not "客户称重".
 _RUN_ON = re.compile(
-    f"(?:{_PARTY}(?>{_any(_CALLS)}|致电|电话)++{_VERBS}|{_PARTY}(?:诉称|反映{_WHOLE['反映']})|{_any(_CALLS)}{_VERBS}"
+    f"(?:{_PARTY}(?>(?:{_any(_CALLS)}|致电|电话)+){_VERBS}|{_PARTY}(?:诉称|反映{_WHOLE['反映']})|{_any(_CALLS)}{_VERBS}"
     f"|(?:来电人|来电者){_VERBS}|{_SOME_CALLER}(?:{_NAME}){_VERBS})(?:称{_WHOLE['称']})?{_THEIR}"
 )
 # What may follow a note behind its mark: "客户来电,反映…".
@@ -161,19 +163,20 @@ _RECORD = _Formula("记录 转述 转录 转办件 转办", _RECORDS)
 _TITLE = _Formula(_TITLES, _CALLERS)
 _ID = re.compile(f"{_any(_IDS)}|12345热线")
 _GREETING = re.compile(
-    f"(?:(?!{_any(_HELLO)}){_any(_PERSONS, _PLACES)})*+(?:{_any(_HELLO)}|(?:尊敬|亲爱)的{_any(_PERSONS, _PLACES)}++)"
-    f"{_any(_HELLO, _PRONOUNS, _EXCUSES, _FILLERS)}*+"
+    f"(?>(?:(?!{_any(_HELLO)}){_any(_PERSONS, _PLACES)})*)"
+    f"(?:{_any(_HELLO)}|(?:尊敬|亲爱)的(?>{_any(_PERSONS, _PLACES)}+))"
+    f"(?>{_any(_HELLO, _PRONOUNS, _EXCUSES, _FILLERS)}*)"
 )
 _EXCUSE = re.compile(
-    f"(?:(?!{_any(_EXCUSES)}){_any(_PERSONS, _FILLERS)})*+{_any(_EXCUSES)}{_any(_EXCUSES, _PRONOUNS, _FILLERS)}*+"
+    f"(?>(?:(?!{_any(_EXCUSES)}){_any(_PERSONS, _FILLERS)})*){_any(_EXCUSES)}(?>{_any(_EXCUSES, _PRONOUNS, _FILLERS)}*)"
 )
-_ADDRESS = re.compile(f"{_any(_PERSONS)}{{2,}}+好|亲")
+_ADDRESS = re.compile(f"(?>{_any(_PERSONS)}{{2,}})好|亲")
 _GRATITUDE = _Formula(_THANKS, _PERSONS, _PLACES, _GRATEFUL)
-_WISH = re.compile(f"{_any(_GRATEFUL)}*+{_any(_WISHES)}{_any(_PERSONS, _PLACES, _WISHED)}++|{_any(_WELL)}")
+_WISH = re.compile(f"(?>{_any(_GRATEFUL)}*){_any(_WISHES)}(?>{_any(_PERSONS, _PLACES, _WISHED)}+)|{_any(_WELL)}")
 # What thanks for, and what begs for: "谢谢支持", but "拜托支持一下".
 _FOR, _BEGS = re.compile("关注|支持|配合|耐心|理解|体谅|帮"), re.compile("麻烦|拜托|劳烦|有劳")
 _REMARK = _Formula(_NOTED, _NOTES, more=f"{_NAME}|{_NUMBER}")
-_SO_FAR = re.compile(f"以上{_any(_NOTES)}*+")
+_SO_FAR = re.compile(f"以上(?>{_any(_NOTES)}*)")
 _QUIET = re.compile(rf"[{_MARKS}]|{_DECORATION}")
 # A clause that may open a text, with the mark behind it: in brackets, or up to the first mark.
 _BRACKETED = re.compile(rf"[【\[(]([^】\])]{{1,{MAX_CLAUSE}}})[】\])][{_MARKS}]*")
