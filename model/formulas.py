@@ -147,7 +147,7 @@ _NOTE = re.compile(
     f"|(?:{_PARTY}|{_NAME})(?>{_any(_WHEN)}*)(?>{_any(_CALLS)}|{_BY}){_HOW}(?>{_any(_SAYS)}*)"
     f"|(?>{_any(_WHEN)}*){_any(_CALLS)}{_HOW}(?>{_any(_SAYS)}+)|(?:{_NAME})(?:反映|反馈|投诉)称?"
 )
-_VERBS = f"(?:诉称|投诉称|反映称|(?:反映|反馈|投诉|表示){_WHOLE['反映']}|称{_WHOLE['称']}|说{_WHOLE['说']})"
+_VERBS = f"(?:诉称|(?:反映|反馈|投诉|表示){_WHOLE['反映']}|称{_WHOLE['称']}|说{_WHOLE['说']})"
 _THEIR = f"(?:其{_WHOLE['其']})?"
 # The same without a mark behind it, where it is no beginning of another word: not "用户说明书", not "客户称重".
 _RUN_ON = re.compile(

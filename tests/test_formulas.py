@@ -101,15 +101,12 @@ def test_closings_are_not_read(closing: str) -> None:
         "致电客服，一直没有人接听电话",
         # thanks that do not close the text
         "谢谢，维修完成，机器现在运转正常",
-    ],
-)
-def test_the_matter_itself_is_read_whole(text: str) -> None:
-    assert read(text).text == normalise(text).text
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
+        # a text of little else than formulas
+        "您好，在吗？",
+        "来电人称，退款",
+        "谢谢，辛苦了！",
+        "您好，麻烦您了，谢谢。",
+        # facts, demands, numbers, names, repetition, what the other side said: each was cut off once
         "客服只会回复：抱歉",
         "打了五次电话，客服说：已登记",
         "一个月了退款状态还是：已登记",
@@ -195,8 +192,7 @@ def test_the_matter_itself_is_read_whole(text: str) -> None:
         "【投诉】无门，找谁都不管",
     ],
 )
-def test_what_only_looks_like_a_formula_is_read(text: str) -> None:
-    # Facts, demands, numbers, names, repetition, what the other side said: each was cut off once.
+def test_the_matter_itself_is_read_whole(text: str) -> None:
     assert read(text).text == normalise(text).text
 
 
@@ -207,27 +203,13 @@ def test_what_only_looks_like_a_formula_is_read(text: str) -> None:
         ("客户来电称其中一件衣服有破洞", "其中一件衣服有破洞"),
         ("来电人称其实没有收到货也没有退款", "其实没有收到货也没有退款"),
         ("您好，反映三年了没有人管这件事", "反映三年了没有人管这件事"),
-    ],
-)
-def test_no_word_is_cut_in_two(text: str, kept: str) -> None:
-    assert read(text).text == kept
-
-
-@pytest.mark.parametrize("text", ["您好，在吗？", "来电人称，退款", "谢谢，辛苦了！", "您好，麻烦您了，谢谢。"])
-def test_a_text_of_little_else_is_read_whole(text: str) -> None:
-    assert read(text).text == normalise(text).text
-
-
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
         ("您好，没有收到快递，显示已经签收了", "没有收到快递,显示已经签收了"),
         ("来电人称，被收了两次停车费要求退还", "被收了两次停车费要求退还"),
         ("礼盒里少了一罐茶叶，麻烦补发，谢谢！", "礼盒里少了一罐茶叶,麻烦补发"),
         ("退款申请三天没人理，请尽快回复，谢谢", "退款申请三天没人理,请尽快回复"),
     ],
 )
-def test_formulas_go_whatever_stands_beside_them(text: str, kept: str) -> None:
+def test_only_the_formula_goes_and_no_half_word_with_it(text: str, kept: str) -> None:
     assert read(text).text == kept
 
 

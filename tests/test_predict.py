@@ -12,8 +12,9 @@ from model.network import build
 from model.taxonomy import Taxonomy
 from model.tokeniser import Tokeniser
 from tests.tiny import keyword_rows
-from training.fit import Collator, token_ids
+from training.fit import Collator
 from training.predict import predict
+from training.reading import token_ids
 from training.targets import labelled_table
 
 

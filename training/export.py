@@ -24,7 +24,6 @@ from model.decode import Decoded, decode
 from model.decoding import Decoding
 from model.engine import Logits, OnnxEngine
 from model.errors import InvalidArtefact, InvalidInput, KesuError
-from model.formulas import read
 from model.network import ComplaintConfig, ComplaintModel, load
 from model.taxonomy import Taxonomy
 from model.tokeniser import Tokeniser
@@ -33,6 +32,7 @@ from training.encoder import first_line, load_tokenizer
 from training.metrics import evaluate
 from training.onnx_export import write_fp32, write_int8
 from training.predict import predict
+from training.reading import token_ids
 
 HEADLINES = ("index", "complaint_f1", "group_macro_f1", "cause_micro_f1", "motive_macro_f1", "severity_qwk")
 MAXIMUM_DROP = 0.005
@@ -183,7 +183,7 @@ def export(
         shutil.copyfile(taxonomy_path, folder.taxonomy)
         tokeniser = Tokeniser.load(folder.tokenizer, max_tokens)
         texts = [row.text for row in calibration]
-        ids = [tokeniser.encode(read(text).text).ids for text in texts]
+        ids = [token_ids(tokeniser, text) for text in texts]
         # From all of the rows: files that were joined lie one behind the other.
         write_int8(fp32, folder.network, ids[:: -(-len(ids) // _SMOOTHING_ROWS)])
         engine = OnnxEngine(folder.network, taxonomy)

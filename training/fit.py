@@ -30,7 +30,6 @@ from transformers import (
 )
 from transformers.integrations import TensorBoardCallback
 
-from model.formulas import read
 from model.network import ComplaintModel
 from model.tokeniser import Tokeniser
 from training.augment import augment
@@ -39,14 +38,10 @@ from training.config import TrainingConfig
 from training.dropout import use_pooled_dropout
 from training.losses import consistency_loss, total_loss
 from training.precision import resolve
+from training.reading import token_ids
 from training.targets import COLUMNS, motive_weights
 
 Validate = Callable[[ComplaintModel, Tokeniser], dict[str, float]]
-
-
-def token_ids(tokeniser: Tokeniser, text: str) -> tuple[int, ...]:
-    """Framed token ids of one text, read exactly as the answering model reads it."""
-    return tokeniser.encode(read(text).text).ids
 
 
 class Collator:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from model.engine import HEADS, Logits
-from model.formulas import read
 from model.network import ComplaintModel
 from model.tokeniser import Tokeniser
 from training.precision import Precision
+from training.reading import token_ids
 
 
 def predict(
@@ -28,7 +28,7 @@ def predict(
     """
     network.eval()
     device = next(network.parameters()).device
-    ids = [tokeniser.encode(read(text).text).ids for text in texts]
+    ids = [token_ids(tokeniser, text) for text in texts]
     order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     parts = {head: np.empty((len(ids), size), np.float32) for head, size in network.config.sizes.items()}
     start = 0

@@ -19,10 +19,10 @@ from model.atomic import atomic_writer
 from model.decoding import Decoding
 from model.engine import OnnxEngine
 from model.errors import InvalidArtefact
-from model.formulas import read
 from model.tokeniser import Tokeniser
 from training.calibrate import check_rows, fit_decoding
 from training.export import replace_folder
+from training.reading import token_ids
 
 # `kesu` shows it on stderr, as it does what the reading of the files tells.
 _log = logging.getLogger("kesu.data")
@@ -46,7 +46,7 @@ def recalibrate(
         _log.warning("%s", note)
     tokeniser = Tokeniser.load(artefact.folder.tokenizer, artefact.decoding.max_tokens)
     engine = OnnxEngine(artefact.folder.network, artefact.taxonomy)
-    logits = engine.logits([tokeniser.encode(read(row.text).text).ids for row in rows])
+    logits = engine.logits([token_ids(tokeniser, row.text) for row in rows])
     fitted = fit_decoding(
         logits,
         rows,
